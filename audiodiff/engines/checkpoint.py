@@ -1,0 +1,73 @@
+"""Checkpoints: one safetensors file that holds half-precision weights and all that is needed to use them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from audiodiff.diffusion.bridge import Bridge
+from audiodiff.diffusion.spectrum import Spectrum
+from audiodiff.errors import EngineError
+from audiodiff.nets.convnext1d import ConvNeXt1d, ConvNeXt1dConfig
+
+FORMAT = "audiodiff-restorer-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Restorer:
+    """A trained restorer: the network and the conventions it was trained under. `level` is an RMS."""
+
+    net: ConvNeXt1d
+    spectrum: Spectrum
+    bridge: Bridge
+    sample_rate: int
+    level: float
+    sha256: str
+
+
+def save_restorer(
+    net: ConvNeXt1d, spectrum: Spectrum, bridge: Bridge, sample_rate: int, level: float, path: Path
+) -> None:
+    """Write the checkpoint; weights are rounded to half precision."""
+    header = {
+        "net": asdict(net.config),
+        "spectrum": asdict(spectrum),
+        "bridge": asdict(bridge),
+        "sample_rate": sample_rate,
+        "level": level,
+    }
+    weights = {name: tensor.detach().cpu().half().contiguous() for name, tensor in net.state_dict().items()}
+    save_file(weights, path, metadata={"format": FORMAT, "header": json.dumps(header, sort_keys=True)})
+
+
+def load_restorer(path: Path, device: str = "cpu") -> Restorer:
+    """Read a checkpoint; one that is damaged or of another kind raises `EngineError` naming the file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118  not a dict
+    except (SafetensorError, OSError) as error:
+        raise EngineError(f"checkpoint {path} cannot be read: {error}") from error
+    if metadata.get("format") != FORMAT:
+        raise EngineError(f"checkpoint {path} is of format {metadata.get('format')!r}, not {FORMAT!r}")
+    header: dict[str, Any] = json.loads(metadata["header"])
+    sizes = header["net"]
+    net = ConvNeXt1d(ConvNeXt1dConfig(**{**sizes, "dilations": tuple(sizes["dilations"])}))
+    net.load_state_dict(weights)
+    net.eval().requires_grad_(requires_grad=False)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Restorer(
+        net.to(torch.device(device)),
+        Spectrum(**header["spectrum"]),
+        Bridge(**header["bridge"]),
+        header["sample_rate"],
+        header["level"],
+        digest,
+    )

@@ -1,0 +1,47 @@
+"""Where things lie in a destination; the only place that spells these names."""
+
+from __future__ import annotations
+
+import re
+
+from audiodiff.records import Item, Lane
+
+AUDIO_LANES = (Lane.ACCEPTED, Lane.REVIEW, Lane.REJECTED)
+LONGEST_STEM = 80
+
+
+def shard_name(number: int) -> str:
+    """`shard-00042`."""
+    return f"shard-{number:05d}"
+
+
+def shard_number(name: str) -> int:
+    """42 for `shard-00042`."""
+    return int(name.removeprefix("shard-"))
+
+
+def ledger(shard: str) -> str:
+    """The commit of a shard: before this object exists nothing counts, after it nothing is redone."""
+    return f"ledger/{shard}.parquet"
+
+
+def metadata(lane: Lane, shard: str) -> str:
+    """The table beside a shard's audio of one lane."""
+    return f"{lane.folder}/{shard}/metadata.parquet"
+
+
+def run(run_id: str, name: str) -> str:
+    """An object of a run: `plan.parquet`, `config.json`, `report.html`, `summary.json`, ..."""
+    return f"runs/{run_id}/{name}"
+
+
+def previews(run_id: str, shard: str) -> str:
+    """The report's excerpts of one shard."""
+    return run(run_id, f"previews/{shard}.parquet")
+
+
+def output_name(item: Item, suffix: str) -> str:
+    """A file name any system takes: the source's stem made harmless, and the item's id to keep it unique."""
+    stem = item.name.rpartition("/")[2].rpartition(".")[0] or item.name.rpartition("/")[2]
+    harmless = re.sub(r"[^A-Za-z0-9._-]+", "_", stem).strip("._-")[:LONGEST_STEM] or "audio"
+    return f"{harmless}-{item.item_id[:8]}.{suffix}"

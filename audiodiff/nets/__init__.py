@@ -1,0 +1,1 @@
+"""The networks; each follows the denoiser convention of `audiodiff.diffusion`."""

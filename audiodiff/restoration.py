@@ -1,0 +1,235 @@
+"""The work on one item of `restore_archive`: survey, restore, judge, and a row that says what happened."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from torch import Tensor
+
+from audiodiff import layout
+from audiodiff.encode import AudioWriter, Encoding
+from audiodiff.engines import RestorationEngine, Sampling
+from audiodiff.errors import MediaError, ObjectMissing
+from audiodiff.gates import Measured, judge
+from audiodiff.ledger import RETRY
+from audiodiff.media import AudioReader, open_audio
+from audiodiff.metrics.meter import Meter
+from audiodiff.records import Item, Lane, Row, Scores, Shard
+from audiodiff.report.preview import Preview, make_preview
+from audiodiff.restore import Treatment, restore_stream
+from audiodiff.shards import Clock, Outcome
+from audiodiff.storage import Store
+from audiodiff.survey import EXCERPT_S, Survey, survey
+from audiodiff.waveform import Block
+
+Preset = Literal["archive", "speech"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What all items of a run share. `recipe` names everything that decides the result; `params` is it as JSON."""
+
+    preset: Preset
+    treatment: Treatment
+    encoding: Encoding
+    recipe: str
+    params: str
+
+
+class Restoration:
+    """`Work` for `run_shard`: call it with an item, get its outcome. Safe under threads; one model call at a time."""
+
+    def __init__(self, source: Store, job: Job, engine: RestorationEngine) -> None:
+        self.source, self.job, self.engine = source, job, engine
+        self.model = threading.Lock()
+
+    def __call__(self, item: Item, shard: Shard, scratch: Path, clock: Clock) -> Outcome:
+        """Restore one item; what is wrong with the recording becomes its row, storage errors are raised."""
+        row = self._row(item, shard)
+        try:
+            with clock.stage("fetch"):
+                path, digest = self._local(item, scratch)
+            row = replace(row, source_sha256=digest)
+            return self._restored(item, row, path, scratch, clock)
+        except MediaError as error:
+            return Outcome(replace(row, lane=Lane.FAILED, reasons=(error.reason,), messages=(str(error),)))
+        except ObjectMissing as error:
+            return Outcome(replace(row, lane=Lane.FAILED, reasons=(RETRY + "missing",), messages=(str(error),)))
+
+    def _row(self, item: Item, shard: Shard) -> Row:
+        return Row(
+            item_id=item.item_id,
+            source_uri=self.source.object_uri(item.name),
+            source_fingerprint=item.fingerprint,
+            source_sha256="",
+            lane=Lane.FAILED,
+            reasons=(),
+            engine=self.engine.name,
+            engine_sha256=self.engine.sha256,
+            recipe=self.job.recipe,
+            seed=self.job.treatment.sampling.seed,
+            params=self.job.params,
+            run_id=shard.run_id,
+            created_at=datetime.now(UTC).isoformat(),
+            shard=shard.name,
+        )
+
+    def _local(self, item: Item, scratch: Path) -> tuple[Path, str]:
+        """A local file with the item's bytes, and their SHA-256."""
+        path = self.source.local_path(item.name)
+        if path is not None:
+            return path, self.source.sha256(item.name)
+        copy = scratch / "source"
+        return copy, self.source.fetch(item.name, copy)
+
+    def _restored(self, item: Item, row: Row, path: Path, scratch: Path, clock: Clock) -> Outcome:
+        with clock.stage("survey"):
+            found = survey(path, item.name, self._dnsmos)
+        target = scratch / layout.output_name(item, self.job.encoding.partition("-")[0])
+        restored, excerpt = self._restore(item, path, found, scratch / "restored.wav", clock)
+        written = self._encode(restored, target, found, clock)
+        verdict = judge(Measured(found.scores, written.scores, found.problems), self.job.preset)
+        messages = (*found.messages, *written.messages)
+        if verdict.keep_original:
+            written = replace(self._encode(path, target, found, clock, item.name), scores=found.scores)
+            messages = (*messages, "the original was kept")
+        tags = dict(found.media.tags)
+        row = replace(
+            row,
+            lane=verdict.lane,
+            reasons=verdict.reasons,
+            messages=messages,
+            file_name=target.name,
+            sha256=written.sha256,
+            media=found.media,
+            bit_depth=written.bit_depth,
+            frames=written.frames,
+            before=found.scores,
+            after=written.scores,
+            license=tags.get("license"),
+            attribution=tags.get("copyright") or tags.get("artist"),
+        )
+        wanted = item.preview or verdict.lane is not Lane.ACCEPTED
+        with clock.stage("preview"):
+            preview = excerpt.preview(item, found.media.sample_rate) if wanted else None
+        return Outcome(row, target, preview, found.frames / found.media.sample_rate)
+
+    @property
+    def _dnsmos(self) -> bool:
+        return self.job.preset == "speech"
+
+    def _restore(self, item: Item, path: Path, found: Survey, target: Path, clock: Clock) -> tuple[Path, _Excerpt]:
+        """Second pass: decode and restore as one stream, to floating point, where nothing can clip."""
+        media = found.media
+        excerpt = _Excerpt(found.excerpt_start, EXCERPT_S * media.sample_rate)
+        with (
+            open_audio(path, item.name) as reader,
+            AudioWriter(target, media.sample_rate, media.channels, "wav-float32", found.frames) as writer,
+        ):
+            for before, after in self._stream(reader, item, found, clock):
+                with clock.stage("encode"):
+                    writer.write(after)
+                excerpt.push(before, after)
+        return target, excerpt
+
+    def _stream(self, reader: AudioReader, item: Item, found: Survey, clock: Clock) -> Iterator[tuple[Block, Block]]:
+        if found.level == 0.0:  # silence has nothing to restore, and no level to bring to the model's
+            return ((block, block) for block in reader)
+        gain = self.engine.level / found.level
+        engine = _Guarded(self.engine, self.model, clock)
+        how = self.job.treatment
+        how = replace(how, sampling=replace(how.sampling, seed=item_seed(item, how.sampling.seed)))
+        return restore_stream(reader, found.media.sample_rate, found.media.channels, gain, engine, how)
+
+    def _encode(self, path: Path, target: Path, found: Survey, clock: Clock, name: str = "restored.wav") -> _Written:
+        """Third pass: to the delivery encoding, measured as written; rebuilt peaks get the headroom they need."""
+        media, messages = found.media, []
+        gain = np.float32(1.0)
+        if name == "restored.wav" and self.job.encoding != "wav-float32":
+            gain = headroom_gain(path)
+            if gain < 1.0:
+                messages.append(f"lowered by {-20.0 * np.log10(gain):.1f} dB: peaks rose over full scale")
+        meter = Meter(media.sample_rate, media.channels, self._dnsmos)
+        with (
+            open_audio(path, name) as reader,
+            AudioWriter(target, media.sample_rate, media.channels, self.job.encoding, found.frames) as writer,
+        ):
+            for block in reader:
+                with clock.stage("encode"):
+                    writer.write(gain * block)
+                with clock.stage("score"):
+                    meter.push(gain * block)
+        with clock.stage("score"):
+            scores = meter.scores()
+        with target.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return _Written(digest, writer.bit_depth, writer.frames, scores, tuple(messages))
+
+
+def item_seed(item: Item, seed: int) -> int:
+    """The seed of an item's own noise, from its id and the run's seed."""
+    return int(hashlib.sha256(f"{item.item_id}:{seed}".encode()).hexdigest()[:12], 16)
+
+
+PEAK = 10.0 ** (-0.3 / 20.0)
+"""Where sample peaks over full scale are brought down to; the true peak lies a little above."""
+
+
+def headroom_gain(path: Path) -> np.float32:
+    """The gain (at most 1) that keeps a floating-point file's samples within full scale."""
+    with open_audio(path) as reader:
+        peak = max((float(np.abs(block).max(initial=0.0)) for block in reader), default=0.0)
+    return np.float32(min(1.0, PEAK / peak) if peak > 1.0 else 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A finished output file and what was measured as it was written."""
+
+    sha256: str
+    bit_depth: int
+    frames: int
+    scores: Scores
+    messages: tuple[str, ...]
+
+
+class _Guarded:
+    """An engine that one thread uses at a time, on the clock's `model` stage."""
+
+    def __init__(self, engine: RestorationEngine, lock: threading.Lock, clock: Clock) -> None:
+        self._engine, self._lock, self._clock = engine, lock, clock
+        self.name, self.sha256 = engine.name, engine.sha256
+        self.sample_rate, self.level = engine.sample_rate, engine.level
+
+    def margin(self, sampling: Sampling) -> int:
+        return self._engine.margin(sampling)
+
+    def restore(self, windows: Tensor, starts: list[int], sampling: Sampling) -> Tensor:
+        with self._lock, self._clock.stage("model"):
+            return self._engine.restore(windows, starts, sampling)
+
+
+class _Excerpt:
+    """Keeps the frames from `start` on, before and after."""
+
+    def __init__(self, start: int, frames: int) -> None:
+        self.start, self.stop, self.at = start, start + frames, 0
+        self.kept: list[tuple[Block, Block]] = []
+
+    def push(self, before: Block, after: Block) -> None:
+        lo, hi = max(self.start - self.at, 0), min(self.stop - self.at, before.shape[1])
+        if lo < hi:
+            self.kept.append((before[:, lo:hi].copy(), after[:, lo:hi].copy()))
+        self.at += before.shape[1]
+
+    def preview(self, item: Item, sample_rate: int) -> Preview:
+        """The report's players for what was kept."""
+        before, after = (np.concatenate(parts, axis=1) for parts in zip(*self.kept, strict=True))
+        return make_preview(item.item_id, before, after, sample_rate, self.start / sample_rate)

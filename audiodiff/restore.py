@@ -1,0 +1,89 @@
+"""Restore one recording as a stream: at its own rate, with its own channels, sample for sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audiodiff.diffusion.chunking import Chunking, overlap_add
+from audiodiff.engines import RestorationEngine, Sampling
+from audiodiff.waveform import Block, StreamResampler
+
+_CORE_HOPS, _FADE_HOPS, _HOP = 1_000, 8, 384  # 8 s, 64 ms
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """How to restore: sampling, how much of the change to apply (0 to 1), and windows per model call."""
+
+    sampling: Sampling
+    strength: float = 1.0
+    batch: int = 2
+
+
+def restore_stream(
+    blocks: Iterable[Block], sample_rate: int, channels: int, gain: float, engine: RestorationEngine, how: Treatment
+) -> Iterator[tuple[Block, Block]]:
+    """Yield (before, after) blocks (C, T) that line up, as many samples in total as came in.
+
+    The model works at its own rate and level (`gain` brings the recording there). What it *changed* is brought
+    back to the recording's rate and added to the recording: content above the model's band survives, a model that
+    changes nothing returns the input bit by bit, and before minus after is exactly what was removed.
+    """
+    held = _Held(channels)
+    down = StreamResampler(channels, sample_rate, engine.sample_rate)
+    up = StreamResampler(channels, engine.sample_rate, sample_rate)
+
+    def at_model_rate() -> Iterator[Tensor]:
+        for block in blocks:
+            held.push(block)
+            yield torch.from_numpy(down.push(block))
+        yield torch.from_numpy(down.flush())
+
+    def changes(windows: Tensor, starts: list[int]) -> Tensor:
+        return (engine.restore(windows * gain, starts, how.sampling) / gain) - windows
+
+    margin = engine.margin(how.sampling) + _FADE_HOPS * _HOP // 2
+    chunking = Chunking(_CORE_HOPS * _HOP, margin, _FADE_HOPS * _HOP, how.batch)
+    for change in overlap_add(at_model_rate(), changes, chunking):
+        yield from _applied(held, up.push(change.numpy()), how.strength)
+    yield from _applied(held, up.flush(), how.strength)
+    for before in held.rest():  # resampling may leave the change a sample short of the recording
+        yield before, before
+
+
+def _applied(held: _Held, change: Block, strength: float) -> Iterator[tuple[Block, Block]]:
+    before = held.pull(change.shape[1])
+    if before.shape[1]:
+        yield before, before + np.float32(strength) * change[:, : before.shape[1]]
+
+
+class _Held:
+    """The recording's samples until the change to them is known."""
+
+    def __init__(self, channels: int) -> None:
+        self.blocks: list[Block] = []
+        self.empty = np.zeros((channels, 0), np.float32)
+
+    def push(self, block: Block) -> None:
+        self.blocks.append(block)
+
+    def pull(self, count: int) -> Block:
+        """The next `count` samples, fewer at the end."""
+        taken: list[Block] = []
+        while count > 0 and self.blocks:
+            block = self.blocks[0]
+            taken.append(block[:, :count])
+            if block.shape[1] > count:
+                self.blocks[0] = block[:, count:]
+            else:
+                self.blocks.pop(0)
+            count -= taken[-1].shape[1]
+        return np.concatenate([self.empty, *taken], axis=1)
+
+    def rest(self) -> Iterator[Block]:
+        yield from self.blocks

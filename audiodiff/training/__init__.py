@@ -1,0 +1,1 @@
+"""Training: packs of audio, degraded batches, the loop, and checkpoints."""

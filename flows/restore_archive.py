@@ -1,0 +1,136 @@
+"""`restore_archive`: a folder or bucket of recordings in; restored audio, scores, provenance and a report out."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import Literal
+
+import torch
+from prefect import flow, get_run_logger
+from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import BaseModel, ConfigDict, Field
+
+import audiodiff
+from audiodiff.encode import Encoding
+from audiodiff.engines import Sampling, open_engine
+from audiodiff.errors import AudiodiffError, ConfigError
+from audiodiff.plan import Plan, PlanRequest
+from audiodiff.recipe import recipe_of
+from audiodiff.records import Receipt
+from audiodiff.report.render import RunSummary
+from audiodiff.report.run import Tally
+from audiodiff.restoration import Job, Preset
+from audiodiff.restore import Treatment
+from tasks.progress import RunProgress
+from tasks.restoring import Order, headline, plan, reconcile, report, restore_all
+
+
+class RestoreConfig(BaseModel):
+    """Restore every recording of a source into a destination."""
+
+    model_config = ConfigDict(extra="forbid", title="Restore an archive")
+
+    source: str = Field(description="Folder or s3://bucket/prefix with the recordings; never written to.")
+    destination: str = Field(description="Folder or s3://bucket/prefix for library/, review/, ledger/ and runs/.")
+    preset: Preset = Field("archive", description="Which gates judge the result; speech adds DNSMOS.")
+    engine: Literal["audiodiff-48k", "passthrough"] = Field(
+        "audiodiff-48k", description="What restores; passthrough changes nothing and is for rehearsals."
+    )
+    evaluations: int = Field(1, ge=1, le=8, description="Model evaluations per window; time grows with them.")
+    strength: float = Field(1.0, ge=0.0, le=1.0, description="How much of the change to apply: 0 none, 1 all of it.")
+    encoding: Encoding = Field("flac-24", description="Format and bit depth of the restored files.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the sampler's noise; unused with one evaluation.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the model runs.")
+    shard_items: int = Field(100, ge=1, le=500, description="Recordings a shard, the unit of work and of resuming.")
+    shards_at_once: int = Field(1, ge=1, le=64, description="Shards running at the same time on this machine.")
+    previews: int = Field(60, ge=0, le=200, description="Recordings with players in the report, besides reviews.")
+
+
+class RestoreResult(BaseModel):
+    """What a run came to: its id, items by lane, items skipped because they were done, and the report."""
+
+    run_id: str
+    lanes: dict[str, int]
+    skipped: int
+    report_uri: str
+
+
+@flow(name="restore-archive", persist_result=False)
+def restore_archive(config: RestoreConfig) -> RestoreResult:
+    """Restore new recordings, judge them, publish and report; the same call again resumes or does nothing."""
+    log, started, clock = get_run_logger(), datetime.now(UTC), time.monotonic()
+    order = _order(config)
+    planned = plan(config.source, config.destination, _request(config, order.job, started))
+    if not planned.shards:
+        log.info("nothing to do: all %d recordings of %s are done", planned.skipped, config.source)
+        return RestoreResult(run_id="", lanes={}, skipped=planned.skipped, report_uri="")
+    log.info("%d recordings in %d shards, %d done before", planned.items, len(planned.todo), planned.skipped)
+    with RunProgress("restoring", planned.items) as progress:
+        runner = ThreadPoolTaskRunner(max_workers=config.shards_at_once)
+        receipts = _receipts(list(restore_all(planned, order, runner, progress)))
+    reconcile(config.destination, planned)
+    summary = _summary(config, order, planned, receipts, started, time.monotonic() - clock)
+    tally: Tally = report(config.destination, planned, summary)
+    log.info(headline(summary, tally).replace("\n\n", " "))
+    return RestoreResult(
+        run_id=planned.run_id, lanes=dict(tally.lanes), skipped=planned.skipped, report_uri=tally.report_uri
+    )
+
+
+def _order(config: RestoreConfig) -> Order:
+    """Everything that decides the result, and the recipe that names it."""
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is cuda, but torch sees no GPU; use cpu or auto")
+    engine = open_engine(config.engine, device)
+    settings = config.model_dump(include={"preset", "evaluations", "strength", "encoding", "seed"})
+    recipe, params = recipe_of(config.preset, engine, settings)
+    treatment = Treatment(Sampling(config.evaluations, config.seed), config.strength)
+    job = Job(config.preset, treatment, config.encoding, recipe, params)
+    return Order(config.source, config.destination, config.engine, device, job)
+
+
+def _request(config: RestoreConfig, job: Job, started: datetime) -> PlanRequest:
+    run_id = f"restore-{started:%Y%m%dT%H%M%S}-{started.microsecond:06d}"
+    stored = config.model_dump() | {"recipe": job.recipe, "version": audiodiff.__version__}
+    return PlanRequest(run_id, job.recipe, json.dumps(stored, indent=1), config.shard_items, previews=config.previews)
+
+
+def _receipts(results: list[Receipt | BaseException]) -> list[Receipt]:
+    """The receipts; shards that failed make the run fail, after all others have been committed."""
+    failed = [result for result in results if not isinstance(result, Receipt)]
+    if failed:
+        raise AudiodiffError(
+            f"{len(failed)} of {len(results)} shards failed; the others are committed, the same command resumes. "
+            f"First cause: {failed[0]}"
+        ) from failed[0]
+    return [result for result in results if isinstance(result, Receipt)]
+
+
+def _summary(
+    config: RestoreConfig, order: Order, planned: Plan, receipts: list[Receipt], started: datetime, wall_s: float
+) -> RunSummary:
+    stages: dict[str, float] = {}
+    for receipt in receipts:
+        for stage, seconds in receipt.stage_s:
+            stages[stage] = stages.get(stage, 0.0) + seconds
+    return RunSummary(
+        run_id=planned.run_id,
+        source=config.source,
+        destination=config.destination,
+        started_at=started.isoformat(),
+        finished_at=datetime.now(UTC).isoformat(),
+        preset=config.preset,
+        engine=config.engine,
+        engine_sha256=open_engine(order.engine, order.device).sha256,
+        recipe=order.job.recipe,
+        params=order.job.params,
+        version=audiodiff.__version__,
+        audio_s=sum(receipt.audio_s for receipt in receipts),
+        wall_s=wall_s,
+        stage_s=tuple(stages.items()),
+        planned=planned.items,
+        skipped=planned.skipped,
+    )
