@@ -235,8 +235,18 @@ _COMMON = SOURCE_GATES + OUTPUT_GATES + NO_WORSE_GATES
 
 PRESETS: dict[str, tuple[Gate, ...]] = {
     "archive": _COMMON,
-    "gentle": _COMMON,
     "speech": _COMMON + SPEECH_GATES,
 }
 
-_EXPLANATIONS = {gate.reason: gate.explain for table in PRESETS.values() for gate in table}
+_FAILURES = {
+    "undecodable": "The file holds nothing that can be decoded as audio.",
+    "empty": "The file is empty, or has a header and no samples.",
+    "no_audio": "The file is readable and has no audio track.",
+    "unsupported_channels": "The recording has more than eight channels, or none.",
+    "unsupported_rate": "The sample rate is outside 8 to 192 kHz.",
+    "missing": "The file could not be opened.",
+    "error:missing": "The file was there when the run was planned and is gone; the next run looks again.",
+}
+"""What `MediaError` and vanished sources mean: items without audio, which no gate ever sees."""
+
+_EXPLANATIONS = _FAILURES | {gate.reason: gate.explain for table in PRESETS.values() for gate in table}

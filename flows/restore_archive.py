@@ -23,6 +23,7 @@ from audiodiff.report.render import RunSummary
 from audiodiff.report.run import Tally
 from audiodiff.restoration import Job, Preset
 from audiodiff.restore import Treatment
+from tasks.credentials import open_with_credentials
 from tasks.progress import RunProgress
 from tasks.restoring import Order, headline, plan, reconcile, report, restore_all
 
@@ -45,7 +46,7 @@ class RestoreConfig(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the model runs.")
     shard_items: int = Field(100, ge=1, le=500, description="Recordings a shard, the unit of work and of resuming.")
     shards_at_once: int = Field(1, ge=1, le=64, description="Shards running at the same time on this machine.")
-    previews: int = Field(60, ge=0, le=200, description="Recordings with players in the report, besides reviews.")
+    previews: int = Field(60, ge=0, le=120, description="Recordings with players in the report, besides reviews.")
 
 
 class RestoreResult(BaseModel):
@@ -118,8 +119,8 @@ def _summary(
             stages[stage] = stages.get(stage, 0.0) + seconds
     return RunSummary(
         run_id=planned.run_id,
-        source=config.source,
-        destination=config.destination,
+        source=open_with_credentials(config.source).uri,
+        destination=open_with_credentials(config.destination).uri,
         started_at=started.isoformat(),
         finished_at=datetime.now(UTC).isoformat(),
         preset=config.preset,

@@ -101,7 +101,7 @@ def test_the_worst_lane_wins_and_all_reasons_stay_in_order():
 
 
 def test_an_unknown_preset_names_the_known_ones():
-    with pytest.raises(ConfigError, match="'tape' is unknown; known are archive, gentle, speech"):
+    with pytest.raises(ConfigError, match="'tape' is unknown; known are archive, speech"):
         verdict(preset="tape")
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 _TIME_FEATURES, _TIME_WIDTH = 32, 64
+_HEAD_SCALE = 0.1  # an error of the gains is an error of the sound: their weights may only move slowly
 
 
 @dataclass(frozen=True, slots=True)

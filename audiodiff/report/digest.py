@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,15 +139,19 @@ class Digest:
         ]
 
 
-def parameters(params: str) -> list[tuple[str, str]]:
-    """A run's parameters as pairs to show: those of a JSON object one by one, anything else as one."""
+def parameters(params: str, shown: Collection[str] = ()) -> list[tuple[str, str]]:
+    """A run's parameters as pairs to show: those of a JSON object one by one, less `shown`; anything else as one."""
     try:
         parsed = json.loads(params)
     except ValueError:
         parsed = None
     if not isinstance(parsed, dict):
         return [("parameters", params)] if params else []
-    return [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in parsed.items()]
+    return [
+        (name, value if isinstance(value, str) else json.dumps(value))
+        for name, value in parsed.items()
+        if name not in shown
+    ]
 
 
 def _duration_s(row: Row) -> float | None:

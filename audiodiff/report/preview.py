@@ -21,20 +21,16 @@ OPUS_BIT_RATE = 64_000
 
 _MAX_GAIN_DB = 20.0  # beyond, the two have little in common and amplifying would only show noise
 _PEAK = 0.9  # the lossy codec overshoots by some per cent
-_SCHEMA = pa.schema(
-    [
-        pa.field("item_id", pa.string(), nullable=False),
-        pa.field("start_s", pa.float64(), nullable=False),
-        pa.field("duration_s", pa.float64(), nullable=False),
-        pa.field("sample_rate", pa.int32(), nullable=False),
-        pa.field("gain_db", pa.float64(), nullable=False),
-        *(
-            pa.field(f"{signal}_{kind}", pa.binary(), nullable=False)
-            for kind in ("opus", "png")
-            for signal in ("before", "after", "removed")
-        ),
-    ]
-)
+_SIGNALS = ("before", "after", "removed")
+_TYPES: dict[str, pa.DataType] = {
+    "item_id": pa.string(),
+    "start_s": pa.float64(),
+    "duration_s": pa.float64(),
+    "sample_rate": pa.int32(),
+    "gain_db": pa.float64(),
+    **{f"{signal}_{kind}": pa.binary() for kind in ("opus", "png") for signal in _SIGNALS},
+}
+_SCHEMA = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _TYPES.items()])
 
 
 @dataclass(frozen=True, slots=True)

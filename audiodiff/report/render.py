@@ -19,6 +19,8 @@ from audiodiff.report.digest import LANES, Digest, parameters
 from audiodiff.report.preview import Preview
 from audiodiff.report.text import script_json, visible
 
+_FACTS = {"preset", "engine", "engine_sha256", "version"}  # parameters that stand among the facts already
+
 PREVIEWS_EMBEDDED = 120  # at half a megabyte each, a page that still opens in seconds
 
 
@@ -71,7 +73,7 @@ def render_report(
         .render(
             run=summary,
             facts=_facts(summary),
-            parameters=parameters(summary.params),
+            parameters=parameters(summary.params, shown=_FACTS),
             lanes=_proportions([(lane.value, digest.lanes[lane]) for lane in (Lane.ACCEPTED, *LANES[:3])]),
             stages=_proportions(list(summary.stage_s)),
             items=digest.lanes.total(),

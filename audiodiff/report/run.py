@@ -12,7 +12,7 @@ from audiodiff.plan import Plan
 from audiodiff.records import Lane
 from audiodiff.report.digest import Digest
 from audiodiff.report.preview import Preview, previews_from_parquet
-from audiodiff.report.render import RunSummary, render_report
+from audiodiff.report.render import PREVIEWS_EMBEDDED, RunSummary, render_report
 from audiodiff.storage import Store
 
 
@@ -25,7 +25,7 @@ class Tally:
     report_uri: str
 
 
-def write_report(destination: Store, plan: Plan, summary: RunSummary, most_previews: int = 200) -> Tally:
+def write_report(destination: Store, plan: Plan, summary: RunSummary, most_previews: int = PREVIEWS_EMBEDDED) -> Tally:
     """Write `report.html` and then `summary.json` of a reconciled run."""
     shards = [shard.name for shard in plan.shards]
     previews = read_previews(destination, plan.run_id, most_previews)

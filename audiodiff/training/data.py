@@ -47,9 +47,9 @@ class DegradedBatches:
         clean = torch.from_numpy(samples)
         chain = Chain.draw("clean" if rng.random() < 0.05 else "archive", rng)
         damaged = chain.apply(clean, PACK_RATE_HZ)
-        if chain.faults and rng.random() < 0.25:
+        if chain.faults and rng.random() < 0.4:
             noise = torch.from_numpy(self._excerpt(self.pools["noise"], rng)[0])
-            damaged = add_at_snr(damaged, noise, float(rng.uniform(0.0, 30.0)))
+            damaged = add_at_snr(damaged, noise, float(rng.uniform(-3.0, 25.0)))
         gain = _gain(damaged, rng)
         return gain * damaged, gain * clean, bandwidth_hz
 

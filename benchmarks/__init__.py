@@ -1,0 +1,1 @@
+"""Programs that measure audiodiff: `evaluate` the sound, `pipeline` the speed and memory; `demo` shows it."""
