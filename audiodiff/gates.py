@@ -79,6 +79,8 @@ def gates(preset: str) -> tuple[Gate, ...]:
 
 def explain(reason: str) -> str:
     """Return the sentence for a reason code, the code itself if no gate has it."""
+    if reason.startswith("error:") and reason not in _EXPLANATIONS:
+        return "Something went wrong that is not known to be the recording's fault; the next run tries it again."
     return _EXPLANATIONS.get(reason, reason)
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from audiodiff import layout
 from audiodiff.encode import AudioWriter, Encoding
 from audiodiff.engines import RestorationEngine, Sampling
-from audiodiff.errors import MediaError, ObjectMissing
+from audiodiff.errors import MediaError, ObjectMissing, StorageError
 from audiodiff.gates import Measured, judge
 from audiodiff.ledger import RETRY
 from audiodiff.media import AudioReader, open_audio
@@ -59,9 +60,14 @@ class Restoration:
             row = replace(row, source_sha256=digest)
             return self._restored(item, row, path, scratch, clock)
         except MediaError as error:
-            return Outcome(replace(row, lane=Lane.FAILED, reasons=(error.reason,), messages=(str(error),)))
+            return Outcome(replace(row, reasons=(error.reason,), messages=(str(error),)))
         except ObjectMissing as error:
-            return Outcome(replace(row, lane=Lane.FAILED, reasons=(RETRY + "missing",), messages=(str(error),)))
+            return Outcome(replace(row, reasons=(RETRY + "missing",), messages=(str(error),)))
+        except (StorageError, MemoryError, torch.OutOfMemoryError):
+            raise  # not this recording's doing: the shard is tried again
+        except Exception as error:  # one recording must not hold up a shard; the next run tries it again
+            reason, message = RETRY + type(error).__name__, f"{item.name!r}: {error}"
+            return Outcome(replace(row, reasons=(reason,), messages=(message,)))
 
     def _row(self, item: Item, shard: Shard) -> Row:
         return Row(
@@ -146,7 +152,8 @@ class Restoration:
         engine = _Guarded(self.engine, self.model, clock)
         how = self.job.treatment
         how = replace(how, sampling=replace(how.sampling, seed=item_seed(item, how.sampling.seed)))
-        return restore_stream(reader, found.media.sample_rate, found.media.channels, gain, engine, how)
+        media = found.media
+        return restore_stream(reader, media.sample_rate, media.channels, gain, engine, how, found.frames)
 
     def _encode(self, path: Path, target: Path, found: Survey, clock: Clock, name: str = "restored.wav") -> _Written:
         """Third pass: to the delivery encoding, measured as written; rebuilt peaks get the headroom they need."""

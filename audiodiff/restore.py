@@ -22,17 +22,24 @@ class Treatment:
 
     sampling: Sampling
     strength: float = 1.0
-    batch: int = 2
+    batch: int = 1
 
 
 def restore_stream(
-    blocks: Iterable[Block], sample_rate: int, channels: int, gain: float, engine: RestorationEngine, how: Treatment
+    blocks: Iterable[Block],
+    sample_rate: int,
+    channels: int,
+    gain: float,
+    engine: RestorationEngine,
+    how: Treatment,
+    frames: int | None = None,
 ) -> Iterator[tuple[Block, Block]]:
     """Yield (before, after) blocks (C, T) that line up, as many samples in total as came in.
 
     The model works at its own rate and level (`gain` brings the recording there). What it *changed* is brought
     back to the recording's rate and added to the recording: content above the model's band survives, a model that
     changes nothing returns the input bit by bit, and before minus after is exactly what was removed.
+    `frames`, if known, spares short recordings a window of full length.
     """
     held = _Held(channels)
     down = StreamResampler(channels, sample_rate, engine.sample_rate)
@@ -45,10 +52,14 @@ def restore_stream(
         yield torch.from_numpy(down.flush())
 
     def changes(windows: Tensor, starts: list[int]) -> Tensor:
-        return (engine.restore(windows * gain, starts, how.sampling) / gain) - windows
+        levelled = windows * gain
+        return (engine.restore(levelled, starts, how.sampling) - levelled) / gain
 
+    core = _CORE_HOPS
+    if frames is not None:
+        core = min(core, max(_FADE_HOPS, frames * engine.sample_rate // (sample_rate * _HOP) + 1))
     margin = engine.margin(how.sampling) + _FADE_HOPS * _HOP // 2
-    chunking = Chunking(_CORE_HOPS * _HOP, margin, _FADE_HOPS * _HOP, how.batch)
+    chunking = Chunking(core * _HOP, margin, _FADE_HOPS * _HOP, how.batch)
     for change in overlap_add(at_model_rate(), changes, chunking):
         yield from _applied(held, up.push(change.numpy()), how.strength)
     yield from _applied(held, up.flush(), how.strength)

@@ -31,6 +31,7 @@ from audiodiff.media import read_audio
 from audiodiff.metrics.meter import Meter
 from audiodiff.metrics.paired import log_spectral_distance_db, si_sdr_db
 from audiodiff.restore import Treatment, restore_stream
+from audiodiff.training.pack import HELD_OUT
 from audiodiff.waveform import Block
 from benchmarks.table import markdown
 
@@ -107,6 +108,10 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, help="JSON file for every single result")
     args = parser.parse_args()
+    if leaked := {*SPEAKERS, *TITLES, *(Path(name).stem for name in NOISES)} - HELD_OUT:
+        raise SystemExit(
+            f"{sorted(leaked)} may have been trained on: add them to HELD_OUT in audiodiff/training/pack.py"
+        )
     engine = load_default(args.device)
     if args.weights:
         engine = BridgeEngine("audiodiff-48k", load_restorer(args.weights, args.device), args.device)
@@ -251,7 +256,7 @@ def table(results: list[Result]) -> str:
             f"{100 * mean['worse']:.0f} %" if fault != "clean" else "", _change(lsd, 1), _gain(lsd, 1),
             _change(mos, 2), _gain(mos, 2), f"{mean['level_db']:+.1f}",
         ))  # fmt: skip
-    return markdown(header, rows)
+    return markdown(header, rows, labels=2)
 
 
 _PAIRS = (("si_sdr_in_db", "si_sdr_out_db"), ("lsd_in_db", "lsd_out_db"), ("dnsmos_in", "dnsmos_out"))

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import flows.cli  # noqa: F401  sets what Prefect's own server needs to be quiet
 from audiodiff.encode import AudioWriter, write_audio
 from audiodiff.engines import Sampling, open_engine
 from audiodiff.media import read_audio

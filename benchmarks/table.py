@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A markdown table; columns after the first are right-aligned, all padded to their widest cell."""
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], labels: int = 1) -> str:
+    """A markdown table; the first `labels` columns are left-aligned, figures right, all padded to their widest cell."""
     columns = list(zip(header, *rows, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    rule = [("-" * width) if index == 0 else ("-" * (width - 1) + ":") for index, width in enumerate(widths)]
-    return "\n".join("| " + " | ".join(_padded(row, widths)) + " |" for row in (header, rule, *rows))
+    widths = [max(2, *map(len, column)) for column in columns]
+    rule = ["-" * width if index < labels else "-" * (width - 1) + ":" for index, width in enumerate(widths)]
+    return "\n".join(_line(row, widths, labels) for row in (header, rule, *rows))
 
 
-def _padded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    return [
-        cell.ljust(width) if index == 0 else cell.rjust(width)
+def _line(row: Sequence[str], widths: Sequence[int], labels: int) -> str:
+    cells = [
+        cell.ljust(width) if index < labels else cell.rjust(width)
         for index, (cell, width) in enumerate(zip(row, widths, strict=True))
     ]
+    return f"| {' | '.join(cells)} |"

@@ -19,7 +19,7 @@ from audiodiff.errors import AudiodiffError
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 
-from flows.restore_archive import RestoreConfig, RestoreResult, restore_archive  # noqa: E402
+from flows.restore_archive import RestoreConfig, RestoreResult, restore_archive
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,10 +67,11 @@ def _options(field: FieldInfo) -> dict[str, Any]:
     bounds = [f"at least {m.ge}" for m in field.metadata if isinstance(m, Ge)]
     bounds += [f"at most {m.le}" for m in field.metadata if isinstance(m, Le)]
     text = f"{field.description} ({', '.join(bounds)})" if bounds else field.description
+    kind: Any = field.annotation
     options: dict[str, Any] = {"default": field.default, "help": text}
-    if get_origin(field.annotation) is Literal:
-        return options | {"choices": get_args(field.annotation)}
-    return options | {"type": field.annotation, "metavar": "N" if field.annotation is int else "X"}
+    if get_origin(kind) is Literal:
+        return options | {"choices": get_args(kind)}
+    return options | {"type": kind, "metavar": "N" if kind is int else "X"}
 
 
 def _closing(result: RestoreResult) -> str:

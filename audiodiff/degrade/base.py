@@ -44,11 +44,12 @@ def shaped_noise(length: int, sample_rate: int, seed: int, shape_db: list[tuple[
     hertz = np.fft.rfftfreq(length, 1.0 / sample_rate)
     knots, gains_db = zip(*shape_db, strict=True)
     gain_db = np.interp(np.log10(np.maximum(hertz, 1.0)), np.log10(knots), gains_db)
-    noise = torch.fft.irfft(spectrum * torch.from_numpy(10.0 ** (gain_db / 20.0)).float(), n=length)
-    return noise / rms(noise).clamp_min(1e-12)
+    noise: Tensor = torch.fft.irfft(spectrum * torch.from_numpy(10.0 ** (gain_db / 20.0)).float(), n=length)
+    noise /= rms(noise).clamp_min(1e-12)
+    return noise
 
 
 def add_at_snr(signal: Tensor, noise: Tensor, snr_db: float) -> Tensor:
     """Signal (..., T) plus noise (T,) or (..., T), scaled to the signal-to-noise ratio."""
-    level = rms(signal) / rms(noise).clamp_min(1e-12) * 10.0 ** (-snr_db / 20.0)
+    level: Tensor = rms(signal) / rms(noise).clamp_min(1e-12) * 10.0 ** (-snr_db / 20.0)
     return signal + level * noise.to(signal.device)

@@ -26,7 +26,7 @@ class Clip:
 
     def apply(self, signal: Tensor, sample_rate: int) -> Tensor:  # noqa: ARG002  one signature for all faults
         """Clip (..., T)."""
-        limit = (rms(signal) * 10.0 ** (self.level_db / 20.0)).clamp_min(1e-9)
+        limit: Tensor = (rms(signal) * 10.0 ** (self.level_db / 20.0)).clamp_min(1e-9)
         if self.soft:
             return limit * torch.tanh(signal / limit)
         return torch.minimum(torch.maximum(signal, -limit), limit)
@@ -59,4 +59,5 @@ class BandLimit:
         if self.low_hz > 0.0:
             loss_db = loss_db + 24.0 * torch.log2(self.low_hz / hertz).clamp_min(0.0)
         gain = 10.0 ** ((-loss_db).clamp_min(self.floor_db) / 20.0)
-        return torch.fft.irfft(torch.fft.rfft(signal) * gain, n=length)
+        limited: Tensor = torch.fft.irfft(torch.fft.rfft(signal) * gain, n=length)
+        return limited

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-_TIME_FEATURES, _TIME_WIDTH = 32, 64
+_TIME_FEATURES, _TIME_WIDTH, _BANDS = 32, 64, 160
 _HEAD_SCALE = 0.1  # an error of the gains is an error of the sound: their weights may only move slowly
 
 
@@ -37,6 +37,9 @@ class ConvNeXt1d(nn.Module):
         super().__init__()
         self.config = config
         self.embed = nn.Conv1d(5 * config.bins, config.width, 1)
+        self.embed_bands = nn.Conv1d(_BANDS, config.width, 1)
+        self.bands: Tensor
+        self.register_buffer("bands", log_bands(config.bins, _BANDS), persistent=False)
         self.time = nn.Sequential(nn.Linear(_TIME_FEATURES, _TIME_WIDTH), nn.SiLU())
         self.blocks = nn.ModuleList(_Block(config, dilation) for dilation in config.dilations)
         self.norm = nn.LayerNorm(config.width)
@@ -54,11 +57,12 @@ class ConvNeXt1d(nn.Module):
         batch, _, bins, frames = y.shape
         loudness = (y.square().sum(dim=1) + 1e-8).log()  # (B, F, N)
         features = torch.cat([x.flatten(1, 2), y.flatten(1, 2), 0.1 * loudness], dim=1)  # (B, 5F, N)
-        h: Tensor = self.embed(features)  # (B, W, N)
+        power = torch.einsum("mf,bfn->bmn", self.bands, y.square().sum(dim=1))  # (B, M, N)
+        h: Tensor = self.embed(features) + self.embed_bands(_standardised(power))  # (B, W, N)
         time: Tensor = self.time(_time_features(t))  # (B, 64)
         for block in self.blocks:
             h = block(h, time)
-        out: Tensor = self.head(self.norm(h.transpose(1, 2)))  # (B, N, 6F)
+        out: Tensor = _HEAD_SCALE * self.head(self.norm(h.transpose(1, 2)))  # (B, N, 6F)
         out = out.view(batch, frames, 3, 2, bins).permute(2, 0, 3, 4, 1)  # (3, B, 2, F, N)
         return y + _complex_product(out[0], y) + _complex_product(out[1], x) + out[2]
 
@@ -99,3 +103,21 @@ def _complex_product(a: Tensor, b: Tensor) -> Tensor:
     real = a[:, 0] * b[:, 0] - a[:, 1] * b[:, 1]
     imag = a[:, 0] * b[:, 1] + a[:, 1] * b[:, 0]
     return torch.stack([real, imag], dim=1)
+
+
+def log_bands(bins: int, bands: int, corner_bin: float = 16.0) -> Tensor:
+    """(M, F) weights of triangular bands, linear below `corner_bin` and logarithmic above; rows sum to 1.
+
+    Low frequencies are few among the bins and most of what is heard: here they are as many as the high ones.
+    """
+    position = torch.arange(bins, dtype=torch.float32)
+    warped = torch.where(position < corner_bin, position, corner_bin * (1.0 + (position / corner_bin).log()))
+    centres = torch.linspace(0.0, float(warped[-1]), bands)
+    spacing = (centres[1] - centres[0]).clamp_min(1.0)
+    weights = (1.0 - (warped[None] - centres[:, None]).abs() / spacing).clamp_min(0.0)
+    return weights / weights.sum(dim=1, keepdim=True).clamp_min(1e-6)
+
+
+def _standardised(power: Tensor) -> Tensor:
+    """Log power with about zero mean and unit variance over what training draws."""
+    return ((power + 1e-8).log() + 6.0) / 3.0

@@ -28,10 +28,10 @@ def restoration_loss(spectrum: Spectrum, estimate: Tensor, planes: Tensor, clean
     waveform = spectrum.decode(estimate, clean.shape[-1])
     l1 = (waveform - clean).abs().mean()
     snr = negative_snr_db(waveform, clean)
-    return 50.0 * mse + 5.0 * l1 + 0.03 * snr + 0.04 * multi_resolution_log_l1(waveform, clean)
+    return 50.0 * mse + 5.0 * l1 + 0.05 * snr + 0.04 * multi_resolution_log_l1(waveform, clean)
 
 
-def negative_snr_db(estimate: Tensor, clean: Tensor, ceiling_db: float = 35.0) -> Tensor:
+def negative_snr_db(estimate: Tensor, clean: Tensor, ceiling_db: float = 15.0) -> Tensor:
     """Mean over the batch of minus the signal-to-noise ratio of (B, T) samples, levelling off at `ceiling_db`.
 
     Source: Wisdom et al., "Unsupervised sound separation using mixture invariant training", arXiv:2006.12701, eq. 2.
