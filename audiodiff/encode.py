@@ -30,7 +30,8 @@ class AudioWriter:
 
     `frames` are those to come, if known: they decide between WAV and RF64. Samples beyond full scale are limited in
     integer encodings and counted in `clipped`. 16 bits get triangular dither, unless a block is 16-bit already.
-    On an exception inside the `with` block the partial file is removed.
+    On an exception inside the `with` block the partial file is removed. Raises `ConfigError` for an unknown encoding
+    and for channels or a rate it cannot hold.
     """
 
     def __init__(self, path: Path, sample_rate: int, channels: int, encoding: Encoding, frames: int = 0) -> None:
@@ -42,15 +43,15 @@ class AudioWriter:
         self.bit_depth = 32 if depth == "float32" else int(depth)
         self._float = depth == "float32"
         self._dither = np.random.default_rng(0)
+        self._room = WAV_LIMIT_BYTES // (channels * _BYTES[depth]) if container == "wav" and not large else None
+        kind = "RF64" if container == "wav" and large else container.upper()
         self._handle = path.open("wb+")
-        self._file = soundfile.SoundFile(
-            self._handle,
-            "w",
-            samplerate=sample_rate,
-            channels=channels,
-            subtype=_SUBTYPES[depth],
-            format="RF64" if container == "wav" and large else container.upper(),
-        )
+        try:
+            self._file = soundfile.SoundFile(self._handle, "w", sample_rate, channels, _SUBTYPES[depth], format=kind)
+        except (soundfile.LibsndfileError, ValueError) as error:
+            self._handle.close()
+            path.unlink()
+            raise ConfigError(f"{encoding} cannot hold {channels} channels at {sample_rate} Hz") from error
 
     def __enter__(self) -> Self:
         return self
@@ -58,15 +59,19 @@ class AudioWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        if self._float:
-            self._clear_time()
-        self._handle.close()
-        if error is not None:
-            self.path.unlink(missing_ok=True)
+        try:
+            self._file.close()
+            if self._float:
+                self._clear_time()
+        finally:
+            self._handle.close()
+            if error is not None:
+                self.path.unlink(missing_ok=True)
 
     def write(self, block: Block) -> None:
-        """Append samples (C, T)."""
+        """Append samples (C, T); raises `ValueError` where a WAV opened without its `frames` passes 4 GiB."""
+        if self._room is not None and self.frames + block.shape[1] > self._room:
+            raise ValueError(f"{self.path.name!r} outgrows a WAV; give `frames` for one with 64-bit sizes")
         samples = np.ascontiguousarray(block.T)
         self._file.write(samples if self._float else self._integers(samples))
         self.frames += block.shape[1]
@@ -84,7 +89,7 @@ class AudioWriter:
         full = 2.0 ** (self.bit_depth - 1)
         scaled = samples.astype(np.float64) * full
         if self.bit_depth == 16 and (scaled != np.round(scaled)).any():
-            scaled += self._dither.random(scaled.shape) - self._dither.random(scaled.shape)
+            scaled += np.subtract(*np.moveaxis(self._dither.random((*scaled.shape, 2)), -1, 0))  # in order of time
         rounded = np.round(scaled)
         limited = np.clip(rounded, -full, full - 1)
         self.clipped += int((rounded != limited).sum())
@@ -98,7 +103,12 @@ def write_audio(path: Path, waveform: Waveform, encoding: Encoding) -> None:
 
 
 def encode_opus(waveform: Waveform, bit_rate: int = 64_000) -> bytes:
-    """Ogg Opus at 48 kHz, mono or stereo; the same samples give the same bytes."""
+    """Ogg Opus at 48 kHz, mono or the first two channels; the same samples give the same bytes.
+
+    Raises `ValueError` for a waveform without samples.
+    """
+    if not waveform.frames:
+        raise ValueError("there are no samples to encode")
     waveform = waveform.resample(48_000)
     target = io.BytesIO()
     layout = "mono" if waveform.channels == 1 else "stereo"

@@ -1,4 +1,4 @@
-"""Decode any recording as a stream of blocks: libsndfile for the PCM family, FFmpeg (PyAV) for all else.
+"""Decode any recording as a stream of blocks: libsndfile for the PCM family and Ogg, FFmpeg (PyAV) for all else.
 
 What a file is, its first bytes decide; the extension counts only for formats without a header. Nothing a file
 contains may crash the reader: it raises `MediaError`, or goes on and lists what is wrong in `problems`.
@@ -16,7 +16,7 @@ import numpy as np
 from audiodiff.decoders import Decoder, open_ffmpeg, open_sndfile
 from audiodiff.errors import MediaError
 from audiodiff.records import MediaInfo
-from audiodiff.sniff import Kind, extension_kind, is_cut_short, sniff
+from audiodiff.sniff import Kind, extension_kind, is_cut_short, read_head, sniff
 from audiodiff.waveform import Block, Waveform
 
 BLOCK_FRAMES = 48_000
@@ -31,7 +31,8 @@ class _Opener(Protocol):
 class AudioReader:
     """An open recording: `info`, then its blocks (C, T) once by iteration, then `frames` and `problems`.
 
-    `problems` are reason codes for the ledger, `messages` say the same in sentences, in the same order.
+    `problems` are reason codes for the ledger, `messages` say the same in sentences, in the same order; both are
+    complete once the blocks are read. A reader reads once: a second iteration is a `RuntimeError`.
     """
 
     def __init__(self, file: BinaryIO, decoder: Decoder, name: str) -> None:
@@ -40,6 +41,7 @@ class AudioReader:
         self.problems: tuple[str, ...] = ()
         self.messages: tuple[str, ...] = ()
         self._file, self._decoder, self._name = file, decoder, name
+        self._started = False
 
     def __enter__(self) -> Self:
         return self
@@ -52,16 +54,19 @@ class AudioReader:
 
     def __iter__(self) -> Iterator[Block]:
         """Blocks (C, T) of finite float32; raises `MediaError` where nothing at all can be decoded."""
+        if self._started:
+            raise RuntimeError(f"{self._name!r} has been read; open it again to read it again")
+        self._started = True
         for block in self._decoder.blocks():
             self.frames += block.shape[1]
             yield self._finite(block)
         for code, message in self._decoder.problems.items():
             self.note(code, message)
         if self.frames == 0:
-            reason = "undecodable" if self.problems else "empty"
+            reason = "undecodable" if self._decoder.problems else "empty"
             raise MediaError(reason, f"{self._name!r} holds no audio samples that can be decoded")
         declared = self.info.frames
-        if declared is not None and self.frames < declared:
+        if declared is not None and self.frames < declared and "corrupt_frames" not in self.problems:
             self.note("truncated", f"the header promises {declared} frames, the file holds {self.frames}")
 
     def note(self, code: str, message: str) -> None:
@@ -103,11 +108,11 @@ def read_audio(path: Path) -> Waveform:
 
 
 def _open(file: BinaryIO, name: str, block_frames: int) -> AudioReader:
-    head = file.read(4096)
+    head = read_head(file)
     if not head:
         raise MediaError("empty", f"{name!r} is empty")
     expected = extension_kind(name)
-    kind = sniff(head) or (expected if expected.headerless else Kind("unknown"))
+    kind = sniff(head, expected)
     cut_short = is_cut_short(file, kind)
     decoder = _first_that_opens(file, kind, name, block_frames)
     reader = AudioReader(file, decoder, name)

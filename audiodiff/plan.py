@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from audiodiff import layout, schema
+from audiodiff.errors import ConfigError
 from audiodiff.ledger import Ledger, read_ledger
 from audiodiff.records import Item, Shard
 from audiodiff.storage import Store
@@ -57,7 +58,10 @@ def plan_run(source: Store, destination: Store, request: PlanRequest) -> Plan:
 
     An interrupted run is taken up as it was planned, under its own id, so that the end state is that of a run
     without interruption. Everything else not in the ledger under this recipe goes into further shards.
+    A source without a single object raises `ConfigError`: a mistyped address, or a disk that is not mounted.
     """
+    if next(source.list(), None) is None:
+        raise ConfigError(f"source {source.uri} does not exist or holds no objects")
     ledger = read_ledger(destination)
     opened = list(open_runs(destination))
     mine = next((run for run in opened if run.recipe == request.recipe), None)

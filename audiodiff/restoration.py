@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -101,11 +102,13 @@ class Restoration:
         target = scratch / layout.output_name(item, self.job.encoding.partition("-")[0])
         restored, excerpt = self._restore(item, path, found, scratch / "restored.wav", clock)
         written = self._encode(restored, target, found, clock)
+        if "non_finite_samples" in written.problems:  # the reader zeroed them, which the gate must not take for sound
+            written = replace(written, scores=replace(written.scores, true_peak_db=math.nan))
         verdict = judge(Measured(found.scores, written.scores, found.problems), self.job.preset)
         messages = (*found.messages, *written.messages)
         if verdict.keep_original:
-            written = replace(self._encode(path, target, found, clock, item.name), scores=found.scores)
-            messages = (*messages, "the original was kept")
+            written = self._encode(path, target, found, clock, item.name)
+            messages = (*found.messages, *written.messages, "the original was kept")
         tags = dict(found.media.tags)
         row = replace(
             row,
@@ -156,13 +159,13 @@ class Restoration:
         return restore_stream(reader, media.sample_rate, media.channels, gain, engine, how, found.frames)
 
     def _encode(self, path: Path, target: Path, found: Survey, clock: Clock, name: str = "restored.wav") -> _Written:
-        """Third pass: to the delivery encoding, measured as written; rebuilt peaks get the headroom they need."""
+        """Third pass: to the delivery encoding, measured as written; peaks over full scale get headroom."""
         media, messages = found.media, []
         gain = np.float32(1.0)
-        if name == "restored.wav" and self.job.encoding != "wav-float32":
-            gain = headroom_gain(path)
+        if self.job.encoding != "wav-float32":
+            gain = headroom_gain(path, name)
             if gain < 1.0:
-                messages.append(f"lowered by {-20.0 * np.log10(gain):.1f} dB: peaks rose over full scale")
+                messages.append(f"lowered by {-20.0 * np.log10(gain):.1f} dB: peaks were over full scale")
         meter = Meter(media.sample_rate, media.channels, self._dnsmos)
         with (
             open_audio(path, name) as reader,
@@ -177,7 +180,7 @@ class Restoration:
             scores = meter.scores()
         with target.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return _Written(digest, writer.bit_depth, writer.frames, scores, tuple(messages))
+        return _Written(digest, writer.bit_depth, writer.frames, scores, tuple(messages), reader.problems)
 
 
 def item_seed(item: Item, seed: int) -> int:
@@ -189,9 +192,9 @@ PEAK = 10.0 ** (-0.3 / 20.0)
 """Where sample peaks over full scale are brought down to; the true peak lies a little above."""
 
 
-def headroom_gain(path: Path) -> np.float32:
-    """The gain (at most 1) that keeps a floating-point file's samples within full scale."""
-    with open_audio(path) as reader:
+def headroom_gain(path: Path, name: str) -> np.float32:
+    """The gain (at most 1) that keeps a recording's samples within full scale."""
+    with open_audio(path, name) as reader:
         peak = max((float(np.abs(block).max(initial=0.0)) for block in reader), default=0.0)
     return np.float32(min(1.0, PEAK / peak) if peak > 1.0 else 1.0)
 
@@ -205,6 +208,7 @@ class _Written:
     frames: int
     scores: Scores
     messages: tuple[str, ...]
+    problems: tuple[str, ...]
 
 
 class _Guarded:

@@ -23,12 +23,18 @@ def _from_block(name: str) -> S3Credentials:
     """`secret/NAME` (JSON with the fields of `S3Credentials`) or `aws-credentials/NAME` of prefect-aws."""
     if not name.startswith(("secret/", "aws-credentials/")):
         raise ConfigError(f"{BLOCK_VARIABLE}={name!r}: give secret/NAME or aws-credentials/NAME")
-    block: Any = Block.load(name)
+    try:
+        block: Any = Block.load(name)
+    except ValueError as error:
+        raise ConfigError(f"{BLOCK_VARIABLE}={name!r}: {error}") from error
     if name.startswith("secret/"):
         fields = block.get()
         if not isinstance(fields, dict):
             raise ConfigError(f"block {name} must hold a JSON object with the fields of S3Credentials")
-        return S3Credentials(**fields)
+        try:
+            return S3Credentials(**fields)
+        except TypeError as error:  # its text names the field, never a value
+            raise ConfigError(f"block {name}: {error}") from error
     secret = block.aws_secret_access_key
     return S3Credentials(
         access_key_id=block.aws_access_key_id or "",

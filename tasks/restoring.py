@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from prefect import get_run_logger, task
+from prefect import Task, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
 from prefect.futures import as_completed
 from prefect.task_runners import TaskRunner
 from prefect.tasks import exponential_backoff
 
 from audiodiff.engines import open_engine
+from audiodiff.errors import CommitError, ConfigError, EngineError
 from audiodiff.gates import explain
 from audiodiff.plan import Plan, PlanRequest, plan_run
 from audiodiff.publish import Reconciled, publish
@@ -25,8 +27,15 @@ from audiodiff.shards import run_shard
 from tasks.credentials import open_with_credentials
 from tasks.progress import RunProgress
 
+
+def may_pass(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether trying again can help: not with a wrong parameter, a wrong checkpoint or books that do not balance."""
+    return not isinstance(state.data, ConfigError | EngineError | CommitError)
+
+
 _storage_retries: dict[str, Any] = {
     "retries": 3,
+    "retry_condition_fn": may_pass,
     "retry_delay_seconds": exponential_backoff(5),
     "retry_jitter_factor": 0.5,
     "cache_policy": NO_CACHE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,3 +41,15 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 
 # Fixtures of other parts go below, one block per part.
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[str]:
+    """The address of a Prefect server with an empty database, which flows of this process use; it starts once."""
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    from prefect.settings import get_current_settings  # noqa: PLC0415  a second that most tests need not pay
+    from prefect.testing.utilities import prefect_test_harness  # noqa: PLC0415
+
+    with prefect_test_harness(server_startup_timeout=90):
+        yield str(get_current_settings().api.url)

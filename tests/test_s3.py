@@ -108,7 +108,7 @@ class Faulty(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), None)  # type: ignore[arg-type]
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
-    def finish_request(self, request: socket.socket, client_address: object) -> None:  # noqa: ARG002
+    def finish_request(self, request: socket.socket, client_address: object) -> None:
         fault = self.faults.pop(0) if self.faults else None
         self.met += fault is not None
         if fault == "busy":

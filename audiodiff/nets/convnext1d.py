@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 _TIME_FEATURES, _TIME_WIDTH, _BANDS = 32, 64, 160
-_HEAD_SCALE = 0.1  # an error of the gains is an error of the sound: their weights may only move slowly
+_FLOOR_REACH = 90  # frames either side, 0.7 s: speech pauses more often than that
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class ConvNeXt1d(nn.Module):
         super().__init__()
         self.config = config
         self.embed = nn.Conv1d(5 * config.bins, config.width, 1)
-        self.embed_bands = nn.Conv1d(_BANDS, config.width, 1)
+        self.embed_bands = nn.Conv1d(2 * _BANDS, config.width, 1)
         self.bands: Tensor
         self.register_buffer("bands", log_bands(config.bins, _BANDS), persistent=False)
         self.time = nn.Sequential(nn.Linear(_TIME_FEATURES, _TIME_WIDTH), nn.SiLU())
@@ -50,21 +50,34 @@ class ConvNeXt1d(nn.Module):
     @property
     def reach(self) -> int:
         """Frames either side of an output frame that can influence it."""
-        return sum(d * (self.config.kernel // 2) for d in self.config.dilations)
+        return sum(d * (self.config.kernel // 2) for d in self.config.dilations) + _FLOOR_REACH + 2
 
     def forward(self, x: Tensor, y: Tensor, t: Tensor) -> Tensor:
         """x_t and y (B, 2, F, N), t (B,) to the clean estimate (B, 2, F, N)."""
         batch, _, bins, frames = y.shape
         loudness = (y.square().sum(dim=1) + 1e-8).log()  # (B, F, N)
         features = torch.cat([x.flatten(1, 2), y.flatten(1, 2), 0.1 * loudness], dim=1)  # (B, 5F, N)
-        power = torch.einsum("mf,bfn->bmn", self.bands, y.square().sum(dim=1))  # (B, M, N)
-        h: Tensor = self.embed(features) + self.embed_bands(_standardised(power))  # (B, W, N)
+        levels = self._levels(y)
+        h: Tensor = self.embed(features) + self.embed_bands(levels)  # (B, W, N)
         time: Tensor = self.time(_time_features(t))  # (B, 64)
         for block in self.blocks:
             h = block(h, time)
-        out: Tensor = _HEAD_SCALE * self.head(self.norm(h.transpose(1, 2)))  # (B, N, 6F)
+        out: Tensor = self.head(self.norm(h.transpose(1, 2)))  # (B, N, 6F)
         out = out.view(batch, frames, 3, 2, bins).permute(2, 0, 3, 4, 1)  # (3, B, 2, F, N)
         return y + _complex_product(out[0], y) + _complex_product(out[1], x) + out[2]
+
+
+    def _levels(self, y: Tensor) -> Tensor:
+        """Log band levels of (B, 2, F, N), and how far each stands above the quietest of its surroundings: (B, 2M, N).
+
+        The second is the idea of minimum statistics (Martin, IEEE TSAP 9(5), 2001): what never falls below a level is
+        noise or hum of that level.
+        """
+        power = torch.einsum("mf,bfn->bmn", self.bands, y.square().sum(dim=1))  # (B, M, N)
+        smooth = nn.functional.avg_pool1d(power, 5, stride=1, padding=2, count_include_pad=False)
+        levels, slow = _standardised(power), _standardised(smooth)
+        floor = -nn.functional.max_pool1d(-slow, 2 * _FLOOR_REACH + 1, stride=1, padding=_FLOOR_REACH)
+        return torch.cat([levels, levels - floor], dim=1)
 
 
 class _Block(nn.Module):
@@ -80,7 +93,7 @@ class _Block(nn.Module):
         self.modulation = nn.Linear(_TIME_WIDTH, 2 * config.width)
         self.expand = nn.Linear(config.width, config.hidden)
         self.contract = nn.Linear(config.hidden, config.width)
-        self.scale = nn.Parameter(torch.full((config.width,), 0.1))
+        self.scale = nn.Parameter(torch.full((config.width,), 0.5))
 
     def forward(self, h: Tensor, time: Tensor) -> Tensor:
         """(B, W, N), (B, 64) to (B, W, N)."""

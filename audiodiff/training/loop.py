@@ -28,12 +28,12 @@ class Recipe:
     steps: int = 12_000
     batch: int = 4
     excerpt_s: float = 2.0
-    peak_rate: float = 1e-3
+    peak_rate: float = 6e-4
     last_rate: float = 2e-5
-    warmup: int = 300
+    warmup: int = 50
     ema: float = 0.999
     clip_norm: float = 1.0
-    end_share: float = 0.5
+    end_share: float = 0.75
     seed: int = 0
 
 

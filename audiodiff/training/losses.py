@@ -28,7 +28,7 @@ def restoration_loss(spectrum: Spectrum, estimate: Tensor, planes: Tensor, clean
     waveform = spectrum.decode(estimate, clean.shape[-1])
     l1 = (waveform - clean).abs().mean()
     snr = negative_snr_db(waveform, clean)
-    return 50.0 * mse + 5.0 * l1 + 0.05 * snr + 0.04 * multi_resolution_log_l1(waveform, clean)
+    return 20.0 * mse + 2.0 * l1 + 0.1 * snr + 0.03 * multi_resolution_log_l1(waveform, clean)
 
 
 def negative_snr_db(estimate: Tensor, clean: Tensor, ceiling_db: float = 15.0) -> Tensor:

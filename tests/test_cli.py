@@ -1,0 +1,160 @@
+"""The `audiodiff` command and the config behind its flags, which is also the form in Prefect's UI."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import audiodiff
+from audiodiff.encode import write_audio
+from audiodiff.engines import ENGINES
+from audiodiff.gates import PRESETS
+from audiodiff.waveform import Waveform
+from flows.cli import main
+from flows.restore_archive import RestoreConfig
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Status, output and errors of the command, each on one line."""
+    try:
+        status = main(arguments)
+    except SystemExit as left:
+        status = int(left.code or 0)
+    out, err = capsys.readouterr()
+    return status, " ".join(out.split()), " ".join(err.split())
+
+
+def test_command_is_installed() -> None:
+    command = Path(sys.executable).with_name("audiodiff")
+    done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"audiodiff {audiodiff.__version__}"
+
+
+def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = said(capsys, "--help")
+    assert status == 0
+    assert "restore Restore every recording" in out
+
+
+def test_help_lists_every_field_with_its_bounds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "500")
+    status, out, _ = said(capsys, "restore", "--help")
+    assert status == 0
+    for name, field in RestoreConfig.model_fields.items():
+        flag = name if field.is_required() else f"--{name.replace('_', '-')}"
+        assert re.search(rf"(?<!\S){flag}\b", out)
+        assert field.description
+        assert field.description in out
+        assert field.is_required() or f"(default: {field.default})" in out
+    assert "(at least 1, at most 8)" in out
+    assert "(at least 0.0, at most 1.0)" in out
+    assert "{flac-24,flac-16,wav-24,wav-16,wav-float32}" in out
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (("--evaluations", "9"), "audiodiff: evaluations: Input should be less than or equal to 8"),
+        (("--strength", "-0.1"), "audiodiff: strength: Input should be greater than or equal to 0"),
+        (("--seed", "one"), "argument --seed: invalid int value: 'one'"),
+        (("--engine", "magic"), "argument --engine: invalid choice: 'magic'"),
+        (("--encoding", "mp3"), "argument --encoding: invalid choice: 'mp3'"),
+        (("--sead", "1"), "unrecognized arguments: --sead"),
+    ],
+)
+def test_a_wrong_value_is_a_sentence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, wrong: tuple[str, ...], sentence: str
+) -> None:
+    status, out, err = said(capsys, "restore", "in", str(tmp_path / "out"), *wrong)
+    assert (status, out) == (2, "")
+    assert sentence in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_command_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = said(capsys)
+    assert status == 2
+    assert "the following arguments are required: COMMAND" in err
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("no-such-folder", "no-such-folder does not exist or holds no objects"),
+        ("gs://bucket/tapes", "gs:// is not a storage audiodiff knows; give a folder or s3://bucket/prefix"),
+    ],
+)
+def test_a_source_that_is_not_there_is_a_sentence(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    prefect_server: str,
+    source: str,
+    sentence: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, out, err = said(capsys, "restore", source, "out", "--engine", "passthrough")
+    assert (status, out) == (1, "")
+    assert re.search(rf"audiodiff: .*{re.escape(sentence)}$", err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_restore_and_once_more(capsys: pytest.CaptureFixture[str], tmp_path: Path, prefect_server: str) -> None:
+    (tmp_path / "tapes").mkdir()
+    tone = 0.2 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
+    write_audio(tmp_path / "tapes" / "tone.wav", Waveform(tone.astype(np.float32)[None], 16_000), "wav-16")
+    given = ("restore", str(tmp_path / "tapes"), str(tmp_path / "out"), "--engine", "passthrough")
+    status, out, _ = said(capsys, *given)
+    assert status == 0
+    assert re.search(r"accepted 1 review 0 rejected 0 failed 0 skipped 0 \(done before\) Report: \S+report\.html$", out)
+    status, out, _ = said(capsys, *given)
+    assert (status, out) == (0, "Nothing to do: all 1 recordings are done.")
+
+
+# -- the config's schema, which Prefect's UI makes a form of ----------------------------------------------------------
+
+
+def parts(schema: object) -> Iterator[dict[str, Any]]:
+    """Every object in a JSON schema."""
+    if isinstance(schema, dict):
+        yield schema
+        for value in schema.values():
+            yield from parts(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from parts(value)
+
+
+def test_form_has_only_what_renders_well() -> None:
+    schema = RestoreConfig.model_json_schema()
+    for part in parts(schema):
+        assert not {"anyOf", "oneOf", "allOf", "const"} & part.keys()
+        assert part.get("type") != "null"
+        assert part.get("type") != "object" or ("properties" in part and part.get("additionalProperties") is False)
+        assert len(part.get("enum", "ab")) >= 2
+    assert len(schema["properties"]) <= 12
+    assert schema["required"] == ["source", "destination"]
+
+
+@pytest.mark.parametrize("name", RestoreConfig.model_fields)
+def test_field_explains_and_bounds_itself(name: str) -> None:
+    field = RestoreConfig.model_json_schema()["properties"][name]
+    assert len(field["description"]) > 20
+    assert field["description"].endswith(".")
+    if field["type"] in {"integer", "number"}:
+        assert {"minimum", "maximum", "default"} <= field.keys()
+
+
+def test_choices_are_those_of_the_library() -> None:
+    fields = RestoreConfig.model_json_schema()["properties"]
+    assert set(fields["engine"]["enum"]) == set(ENGINES)
+    assert set(fields["preset"]["enum"]) == set(PRESETS)

@@ -1,0 +1,349 @@
+"""Restoring one recording: sample for sample, and what becomes of it in the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from torch import Tensor
+
+from audiodiff.diffusion.bridge import Bridge
+from audiodiff.diffusion.chunking import Chunking, overlap_add
+from audiodiff.diffusion.spectrum import Spectrum
+from audiodiff.encode import Encoding, write_audio
+from audiodiff.engines import RestorationEngine, Sampling, open_engine
+from audiodiff.engines.bridge import BridgeEngine
+from audiodiff.engines.checkpoint import load_restorer, save_restorer
+from audiodiff.engines.passthrough import Passthrough
+from audiodiff.errors import StorageError
+from audiodiff.media import read_audio
+from audiodiff.nets.convnext1d import ConvNeXt1d, ConvNeXt1dConfig
+from audiodiff.records import Item, Lane, Row, Shard
+from audiodiff.restoration import Job, Preset, Restoration
+from audiodiff.restore import Treatment, restore_stream
+from audiodiff.shards import Clock
+from audiodiff.storage import LocalStore
+from audiodiff.waveform import Block, Waveform
+
+PASSTHROUGH = open_engine("passthrough")
+
+
+@dataclass
+class Changing(Passthrough):
+    """An engine that does one thing to its windows, for outcomes a good engine does not have."""
+
+    factor: float = 1.0
+    offset: float = 0.0
+
+    name = "changing"
+
+    def restore(self, windows: Tensor, starts: list[int], sampling: Sampling) -> Tensor:
+        return self.factor * windows + self.offset
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> BridgeEngine:
+    """A network of random weights that audibly changes what it is given."""
+    torch.manual_seed(0)
+    net = ConvNeXt1d(ConvNeXt1dConfig(width=16, hidden=16))
+    torch.nn.init.normal_(net.head.weight, std=0.2)
+    path = tmp_path_factory.mktemp("model") / "random.safetensors"
+    save_restorer(net, Spectrum(), Bridge(), 48_000, 0.1, path)
+    return BridgeEngine("random", load_restorer(path), "cpu")
+
+
+def music(seconds: float, rate: int, channels: int = 1) -> Block:
+    """A chord with vibrato and a little noise, (C, T), other in each channel."""
+    time = np.arange(round(seconds * rate)) / rate
+    rng = np.random.default_rng(0)
+    parts = []
+    for channel in range(channels):
+        wobble = 2.0 * np.sin(2 * np.pi * (3.0 + channel) * time)
+        chord = sum(np.sin(2 * np.pi * f * time + wobble) for f in (220.0, 277.2, 329.6, 1318.5))
+        parts.append(0.05 * np.asarray(chord) + 0.002 * rng.standard_normal(len(time)))
+    return np.asarray(parts, np.float32)
+
+
+def blocks_of(samples: Block, size: int = 30_011) -> Iterator[Block]:
+    return (samples[:, at : at + size] for at in range(0, samples.shape[1], size))
+
+
+def streamed(samples: Block, rate: int, engine: RestorationEngine, how: Treatment) -> tuple[Block, Block]:
+    """Before and after of a whole signal."""
+    pairs = list(restore_stream(blocks_of(samples), rate, len(samples), 0.37, engine, how))
+    assert all(before.shape == after.shape for before, after in pairs)
+    before, after = (np.concatenate(side, axis=1) for side in zip(*pairs, strict=True))
+    return before, after
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000, 96_000])
+def test_passthrough_returns_the_input_bit_by_bit(rate: int, channels: int) -> None:
+    samples = music(9.3, rate, channels)[:, :-3]
+    before, after = streamed(samples, rate, PASSTHROUGH, Treatment(Sampling()))
+    np.testing.assert_array_equal(before, samples)
+    np.testing.assert_array_equal(after, samples)
+
+
+@pytest.mark.parametrize("frames", [1, 7, 383, 24_001])
+@pytest.mark.parametrize("rate", [8_000, 44_100])
+def test_any_length_keeps_every_sample(model: BridgeEngine, rate: int, frames: int) -> None:
+    samples = music(4.0, rate)[:, :frames]
+    before, after = streamed(samples, rate, model, Treatment(Sampling()))
+    np.testing.assert_array_equal(before, samples)
+    assert np.isfinite(after).all()
+
+
+def test_strength_scales_the_change(model: BridgeEngine) -> None:
+    samples = music(3.0, 44_100, 2)
+    changes = {}
+    for strength in (0.0, 0.5, 1.0):
+        before, after = streamed(samples, 44_100, model, Treatment(Sampling(), strength))
+        changes[strength] = after - before
+    assert not changes[0.0].any()
+    assert np.abs(changes[1.0]).max() > 1e-3
+    np.testing.assert_allclose(changes[0.5], 0.5 * changes[1.0], atol=1e-6)
+
+
+def test_content_above_the_model_survives(model: BridgeEngine) -> None:
+    rate = 96_000
+    time = np.arange(2 * rate) / rate
+    ultrasound = (0.1 * np.sin(2 * np.pi * 30_000 * time)).astype(np.float32)[None]
+    before, after = streamed(music(2.0, rate) + ultrasound, rate, model, Treatment(Sampling()))
+    window = np.hanning(before.shape[1])
+    spectra = [np.abs(np.fft.rfft(side[0] * window)) for side in (before, after - before)]
+    above = slice(26_000 * 2, None)  # bins of half a hertz
+    assert spectra[1][above].max() < 1e-3 * spectra[0][above].max()
+    assert spectra[1].max() > 1e-2 * spectra[0].max()  # below, the model did change something
+
+
+@pytest.mark.parametrize("evaluations", [1, 2])
+def test_no_seam_is_louder_than_60_db_below(model: BridgeEngine, evaluations: int) -> None:
+    samples, sampling = music(25.0, 48_000), Sampling(evaluations, seed=3)
+    before, after = streamed(samples, 48_000, model, Treatment(sampling))
+    chunking = Chunking(samples.shape[1] // 384 * 384 + 384, model.margin(sampling) + 1536, 3072)
+    one_pass = overlap_add(
+        [torch.from_numpy(samples)], lambda w, at: model.restore(0.37 * w, at, sampling) / 0.37, chunking
+    )
+    whole = torch.cat(list(one_pass), dim=1).numpy()
+    change = np.sqrt(np.square(whole - before).mean())
+    assert change > 0.01 * np.sqrt(np.square(before).mean())
+    assert 20 * np.log10(np.abs(after - whole).max() / change) < -60.0
+
+
+# -- items ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Bench:
+    """One source folder and what `Restoration` makes of its files."""
+
+    folder: Path
+
+    def put(self, name: str, samples: Block, rate: int = 44_100, encoding: Encoding = "flac-24") -> str:
+        (self.folder / "source").mkdir(exist_ok=True)
+        write_audio(self.folder / "source" / name, Waveform(samples, rate), encoding)
+        return name
+
+    def restore(
+        self,
+        name: str,
+        engine: RestorationEngine = PASSTHROUGH,
+        encoding: Encoding = "flac-24",
+        preset: Preset = "archive",
+        preview: bool = False,
+    ) -> tuple[Row, Path | None]:
+        source = LocalStore(str(self.folder / "source"))
+        job = Job(preset, Treatment(Sampling()), encoding, "test-0", "{}")
+        item = Item(hashlib.sha256(name.encode()).hexdigest()[:16], name, 1, "mark", preview)
+        scratch = self.folder / "scratch"
+        scratch.mkdir(exist_ok=True)
+        outcome = Restoration(source, job, engine)(item, Shard("shard-00000", "run", (item,)), scratch, Clock())
+        shown = outcome.row.lane is not Lane.FAILED and (preview or outcome.row.lane is not Lane.ACCEPTED)
+        assert (outcome.preview is not None) == shown
+        return outcome.row, outcome.audio
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (22_050, 2), (44_100, 2), (48_000, 6), (96_000, 1)])
+@pytest.mark.parametrize("encoding", ["flac-24", "wav-float32"])
+def test_output_has_the_shape_of_the_source(
+    bench: Bench, model: BridgeEngine, rate: int, channels: int, encoding: Encoding
+) -> None:
+    samples = music(0.7, rate, channels)[:, :-1]
+    row, audio = bench.restore(bench.put("tape.flac", samples, rate), model, encoding)
+    assert audio is not None
+    info = soundfile.info(audio)
+    assert (info.frames, info.samplerate, info.channels) == (samples.shape[1], rate, channels)
+    assert row.media is not None
+    assert (row.frames, row.media.sample_rate, row.media.channels) == (samples.shape[1], rate, channels)
+    assert row.sha256 == hashlib.sha256(audio.read_bytes()).hexdigest()
+    assert row.bit_depth == (24 if encoding == "flac-24" else 32)
+
+
+def test_passthrough_item_is_accepted_and_identical(bench: Bench) -> None:
+    name = bench.put("tape.flac", music(2.0, 44_100, 2))
+    row, audio = bench.restore(name, preview=True)
+    assert (row.lane, row.reasons, row.messages) == (Lane.ACCEPTED, (), ())
+    assert audio is not None
+    np.testing.assert_array_equal(read_audio(audio).samples, read_audio(bench.folder / "source" / name).samples)
+    assert row.before == row.after
+
+
+def test_silent_recording_goes_to_review_as_it_is(bench: Bench, model: BridgeEngine) -> None:
+    row, audio = bench.restore(bench.put("silent.flac", np.zeros((2, 44_100), np.float32)), model)
+    assert (row.lane, row.reasons) == (Lane.REVIEW, ("silent_source",))
+    assert audio is not None
+    assert not read_audio(audio).samples.any()
+
+
+def test_antiphase_is_found(bench: Bench) -> None:
+    samples = music(2.0, 44_100)
+    row, _ = bench.restore(bench.put("swapped lead.flac", np.concatenate([samples, -samples])))
+    assert (row.lane, row.reasons) == (Lane.REVIEW, ("antiphase",))
+
+
+def test_truncated_recording_is_restored_as_far_as_it_goes(bench: Bench) -> None:
+    path = bench.folder / "source" / bench.put("cut.wav", music(2.0, 44_100), encoding="wav-16")
+    path.write_bytes(path.read_bytes()[: -(2 * 44_100)])
+    row, audio = bench.restore("cut.wav")
+    assert (row.lane, row.reasons) == (Lane.REVIEW, ("truncated",))
+    assert audio is not None
+    assert soundfile.info(audio).frames == row.frames == 44_100
+
+
+def test_samples_that_are_no_numbers_are_silenced(bench: Bench) -> None:
+    samples = music(2.0, 44_100)
+    samples[0, 1_000:1_100] = np.nan
+    samples[0, 2_000] = np.inf
+    soundfile.write(bench.folder / "nan.wav", samples.T, 44_100, subtype="FLOAT")
+    (bench.folder / "source").mkdir()
+    (bench.folder / "nan.wav").rename(bench.folder / "source" / "nan.wav")
+    row, audio = bench.restore("nan.wav", encoding="wav-float32")
+    assert (row.lane, row.reasons) == (Lane.REVIEW, ("non_finite_samples",))
+    assert audio is not None
+    restored = read_audio(audio).samples
+    assert not restored[0, 1_000:1_100].any()
+    np.testing.assert_array_equal(restored[0, 2_001:], samples[0, 2_001:])
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"", "empty"), (b"a note left in the box\n" * 40, "undecodable")])
+def test_what_is_no_recording_fails_with_its_reason(bench: Bench, content: bytes, reason: str) -> None:
+    (bench.folder / "source").mkdir()
+    (bench.folder / "source" / "odd.mp3").write_bytes(content)
+    row, audio = bench.restore("odd.mp3")
+    assert (row.lane, row.reasons, audio, row.file_name) == (Lane.FAILED, (reason,), None, None)
+    assert row.source_sha256 == hashlib.sha256(content).hexdigest()
+    assert "odd.mp3" in row.messages[0]
+
+
+def test_a_vanished_recording_is_to_be_tried_again(bench: Bench) -> None:
+    (bench.folder / "source").mkdir()
+    row, _ = bench.restore("gone.wav")
+    assert (row.lane, row.reasons) == (Lane.FAILED, ("error:missing",))
+
+
+def test_an_engine_that_breaks_fails_the_item_alone(bench: Bench) -> None:
+    class Breaking(Passthrough):
+        def restore(self, windows: Tensor, starts: list[int], sampling: Sampling) -> Tensor:
+            raise RuntimeError("a kernel went away")
+
+    row, _ = bench.restore(bench.put("tape.flac", music(1.0, 44_100)), Breaking())
+    assert (row.lane, row.reasons) == (Lane.FAILED, ("error:RuntimeError",))
+    assert row.messages == ("'tape.flac': a kernel went away",)
+
+
+def test_memory_and_storage_fail_the_shard(bench: Bench) -> None:
+    class Full(Passthrough):
+        def restore(self, windows: Tensor, starts: list[int], sampling: Sampling) -> Tensor:
+            raise MemoryError
+
+    name = bench.put("tape.flac", music(1.0, 44_100))
+    with pytest.raises(MemoryError):
+        bench.restore(name, Full())
+    (bench.folder / "source" / "folder.wav").mkdir()
+    with pytest.raises(StorageError):
+        bench.restore("folder.wav" + "/x" * 3_000)
+
+
+@pytest.mark.parametrize(("factor", "reason"), [(3.0, "loudness_moved"), (0.3, "loudness_moved")])
+def test_no_worse_than_the_input(bench: Bench, factor: float, reason: str) -> None:
+    name = bench.put("tape.flac", music(2.0, 44_100))
+    row, audio = bench.restore(name, Changing(factor))
+    assert row.lane is Lane.REVIEW
+    assert reason in row.reasons
+    assert "the original was kept" in row.messages
+    assert audio is not None
+    np.testing.assert_array_equal(read_audio(audio).samples, read_audio(bench.folder / "source" / name).samples)
+
+
+@pytest.mark.parametrize(
+    ("factor", "offset", "reason"),
+    [(0.0, 0.0, "silent_output"), (1.0, np.nan, "non_finite_output")],
+)
+def test_a_ruined_output_is_rejected(bench: Bench, factor: float, offset: float, reason: str) -> None:
+    row, audio = bench.restore(bench.put("tape.flac", music(2.0, 44_100)), Changing(factor, offset))
+    assert row.lane is Lane.REJECTED
+    assert reason in row.reasons
+    assert audio is not None
+
+
+def test_rebuilt_peaks_are_lowered_and_not_clipped(bench: Bench) -> None:
+    time = np.arange(3 * 44_100) / 44_100
+    samples = (0.95 * np.sin(2 * np.pi * 200 * time)).astype(np.float32)[None]
+    row, audio = bench.restore(bench.put("loud.flac", samples), Changing(1.25))
+    assert audio is not None
+    restored = read_audio(audio).samples
+    assert row.lane is Lane.ACCEPTED, row.reasons
+    assert 0.95 < np.abs(restored).max() < 1.0
+    np.testing.assert_allclose(restored / np.abs(restored).max(), samples / np.abs(samples).max(), atol=1e-3)
+    assert "lowered by" in " ".join(row.messages)
+    as_float, _ = bench.restore("loud.flac", Changing(1.25), "wav-float32")
+    assert "peak_over" in as_float.reasons
+
+
+def test_an_original_over_full_scale_is_kept_whole(bench: Bench) -> None:
+    samples = 8.0 * music(2.0, 44_100)
+    assert np.abs(samples).max() > 1.2
+    name = bench.put("hot.wav", samples, encoding="wav-float32")
+    row, audio = bench.restore(name, Changing(0.2))
+    assert "the original was kept" in row.messages
+    assert audio is not None
+    restored = read_audio(audio).samples
+    np.testing.assert_allclose(restored / np.abs(restored).max(), samples / np.abs(samples).max(), atol=1e-4)
+
+
+def test_sources_stay_untouched_and_results_repeat(bench: Bench, model: BridgeEngine) -> None:
+    names = [
+        bench.put("a.flac", music(1.0, 44_100, 2)),
+        bench.put("b.wav", music(1.2, 16_000), 16_000, "wav-16"),
+        bench.put("c.wav", music(0.5, 48_000), 48_000, "wav-float32"),
+    ]
+    before = digests(bench.folder / "source")
+    first = [bench.restore(name, model) for name in names]
+    content = [audio.read_bytes() for _, audio in first if audio]
+    second = [bench.restore(name, model) for name in names]
+    assert digests(bench.folder / "source") == before
+    assert [audio.read_bytes() for _, audio in second if audio] == content
+    assert [row.sha256 for row, _ in second] == [row.sha256 for row, _ in first]
+    assert [row.source_sha256 for row, _ in first] == [before[name] for name in names]
+
+
+def test_speech_is_scored_by_opinion(bench: Bench) -> None:
+    row, _ = bench.restore(bench.put("voice.flac", music(2.0, 16_000), 16_000), preset="speech")
+    assert row.before is not None
+    assert 1.0 <= row.before.dnsmos_ovrl <= 5.0
