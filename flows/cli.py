@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, or 1 or 2 after printing a plain sentence about what is wrong."""
     given = vars(parser().parse_args(arguments))
     given.pop("command")
+    logging.getLogger("prefect.flow_runs").addFilter(_is_not_told_below)
     try:
         result = restore_archive(RestoreConfig(**given))
     except ValidationError as error:
@@ -72,6 +74,11 @@ def _options(field: FieldInfo) -> dict[str, Any]:
     if get_origin(kind) is Literal:
         return options | {"choices": get_args(kind)}
     return options | {"type": kind, "metavar": "N" if kind is int else "X"}
+
+
+def _is_not_told_below(record: logging.LogRecord) -> bool:
+    """Whether a log record is anything but the traceback of an error that `main` tells in one sentence."""
+    return not (record.exc_info and isinstance(record.exc_info[1], AudiodiffError))
 
 
 def _closing(result: RestoreResult) -> str:

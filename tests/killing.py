@@ -29,7 +29,7 @@ from audiodiff.storage import Store, open_store
 LANES = tuple(f"{lane.folder}/" for lane in layout.AUDIO_LANES)
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["audiodiff.report.run", "audiodiff.restoration", "audiodiff.s3", "scipy.signal"])
+_context.set_forkserver_preload(["audiodiff.report.run", "audiodiff.restoration", "audiodiff.s3", "pandas"])
 
 
 def run_once(source_uri: str, destination_uri: str, environment: dict[str, str]) -> None:

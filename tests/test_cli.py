@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -106,6 +107,17 @@ def test_a_source_that_is_not_there_is_a_sentence(
     assert (status, out) == (1, "")
     assert re.search(rf"audiodiff: .*{re.escape(sentence)}$", err)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_mistyped_folder_shows_no_traceback(tmp_path: Path, prefect_server: str) -> None:
+    command = [Path(sys.executable).with_name("audiodiff"), "restore", tmp_path / "tapse", tmp_path / "out"]
+    environment = {**os.environ, "PREFECT_API_URL": prefect_server}
+    done = subprocess.run(
+        [*command, "--engine", "passthrough"], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"audiodiff: source {tmp_path}/tapse does not exist or holds no")
+    assert "Traceback" not in done.stderr
 
 
 def test_restore_and_once_more(capsys: pytest.CaptureFixture[str], tmp_path: Path, prefect_server: str) -> None:

@@ -18,6 +18,8 @@ from audiodiff.errors import EngineError
 from audiodiff.nets.convnext1d import ConvNeXt1d, ConvNeXt1dConfig
 
 FORMAT = "audiodiff-restorer-1"
+KEY = "audiodiff"
+"""The one metadata entry; safetensors writes several in no fixed order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ def save_restorer(
 ) -> None:
     """Write the checkpoint; weights are rounded to half precision."""
     header = {
+        "format": FORMAT,
         "net": asdict(net.config),
         "spectrum": asdict(spectrum),
         "bridge": asdict(bridge),
@@ -44,7 +47,7 @@ def save_restorer(
         "level": level,
     }
     weights = {name: tensor.detach().cpu().half().contiguous() for name, tensor in net.state_dict().items()}
-    save_file(weights, path, metadata={"format": FORMAT, "header": json.dumps(header, sort_keys=True)})
+    save_file(weights, path, metadata={KEY: json.dumps(header, sort_keys=True)})
 
 
 def load_restorer(path: Path, device: str = "cpu") -> Restorer:
@@ -55,9 +58,9 @@ def load_restorer(path: Path, device: str = "cpu") -> Restorer:
             weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118  not a dict
     except (SafetensorError, OSError) as error:
         raise EngineError(f"checkpoint {path} cannot be read: {error}") from error
-    if metadata.get("format") != FORMAT:
-        raise EngineError(f"checkpoint {path} is of format {metadata.get('format')!r}, not {FORMAT!r}")
-    header: dict[str, Any] = json.loads(metadata["header"])
+    header: dict[str, Any] = json.loads(metadata.get(KEY, "{}"))
+    if header.get("format") != FORMAT:
+        raise EngineError(f"checkpoint {path} is of format {header.get('format')!r}, not {FORMAT!r}")
     sizes = header["net"]
     net = ConvNeXt1d(ConvNeXt1dConfig(**{**sizes, "dilations": tuple(sizes["dilations"])}))
     net.load_state_dict(weights)

@@ -66,7 +66,6 @@ class ConvNeXt1d(nn.Module):
         out = out.view(batch, frames, 3, 2, bins).permute(2, 0, 3, 4, 1)  # (3, B, 2, F, N)
         return y + _complex_product(out[0], y) + _complex_product(out[1], x) + out[2]
 
-
     def _levels(self, y: Tensor) -> Tensor:
         """Log band levels of (B, 2, F, N), and how far each stands above the quietest of its surroundings: (B, 2M, N).
 

@@ -56,8 +56,6 @@ def train(
     log: Callable[[str], None] = print,
 ) -> State:
     """Run to the recipe's end or `stop_after_s` seconds, saving to `folder` every two minutes."""
-    spectrum, bridge = Spectrum(), Bridge()
-    device = next(state.net.parameters()).device
     started = saved = time.monotonic()
     mean_loss = 0.0
     with ThreadPoolExecutor(1) as ahead:
@@ -65,10 +63,7 @@ def train(
         while state.step < recipe.steps and time.monotonic() - started < stop_after_s:
             batch = coming.result()
             coming = ahead.submit(batches.__getitem__, state.step + 1)
-            for group in state.optimiser.param_groups:
-                group["lr"] = learning_rate(recipe, state.step)
-            loss = _step(state, recipe, spectrum, bridge, batch, device)
-            state.step += 1
+            loss = train_step(state, recipe, batch)
             mean_loss += (loss - mean_loss) / min(state.step, 100)
             if state.step % 100 == 0:
                 elapsed = time.monotonic() - started
@@ -88,9 +83,11 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     return recipe.last_rate + 0.5 * (recipe.peak_rate - recipe.last_rate) * (1.0 + math.cos(math.pi * progress))
 
 
-def _step(
-    state: State, recipe: Recipe, spectrum: Spectrum, bridge: Bridge, batch: Batch, device: torch.device
-) -> float:
+def train_step(state: State, recipe: Recipe, batch: Batch) -> float:
+    """One step of the optimiser on a batch; returns its loss. All that is random depends on the step's number."""
+    spectrum, bridge, device = Spectrum(), Bridge(), next(state.net.parameters()).device
+    for group in state.optimiser.param_groups:
+        group["lr"] = learning_rate(recipe, state.step)
     generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + state.step)
     clean, damaged = batch.clean.to(device), batch.damaged.to(device)
     planes, y = spectrum.encode(clean), spectrum.encode(damaged)
@@ -105,6 +102,7 @@ def _step(
     nn.utils.clip_grad_norm_(state.net.parameters(), recipe.clip_norm)
     state.optimiser.step()
     _follow(state.average, state.net, min(recipe.ema, (1 + state.step) / (10 + state.step)))
+    state.step += 1
     return float(loss.detach())
 
 

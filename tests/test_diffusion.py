@@ -1,0 +1,154 @@
+"""Spectrum, bridge, network and chunking."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from audiodiff.diffusion.bridge import Bridge
+from audiodiff.diffusion.chunking import Chunking, overlap_add
+from audiodiff.diffusion.spectrum import Spectrum
+from audiodiff.nets.convnext1d import ConvNeXt1d, ConvNeXt1dConfig
+
+SMALL = ConvNeXt1dConfig(width=16, hidden=16)
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def no_noise(step: int) -> Tensor:
+    raise AssertionError(f"noise was asked for at step {step}")
+
+
+def awake(net: ConvNeXt1d) -> ConvNeXt1d:
+    """A net whose head says something."""
+    torch.nn.init.normal_(net.head.weight, std=0.02)
+    return net.eval()
+
+
+@pytest.mark.parametrize("length", [384, 5_000, 48_000])
+def test_spectrum_round_trip(length: int) -> None:
+    spectrum, x = Spectrum(), 0.1 * normal(2, max(length, 1_000))
+    planes = spectrum.encode(x)
+    assert planes.shape == (2, 2, spectrum.bins, x.shape[1] // spectrum.hop + 1)
+    torch.testing.assert_close(spectrum.decode(planes, x.shape[1]), x, atol=1e-5, rtol=0)
+
+
+def test_spectrum_compresses_magnitudes_by_its_exponent() -> None:
+    spectrum, x = Spectrum(), 0.1 * normal(1, 9_600)
+    ratio = spectrum.encode(10 * x).norm() / spectrum.encode(x).norm()
+    assert float(ratio) == pytest.approx(10**spectrum.exponent, rel=1e-3)
+
+
+def test_bridge_ends_at_both_signals() -> None:
+    bridge, x0, y = Bridge(), normal(2, 3, 4), normal(2, 3, 4, seed=1)
+    mean, deviation = bridge.marginal(x0, y, torch.tensor([0.0, 1.0]))
+    torch.testing.assert_close(mean[0], x0[0])
+    torch.testing.assert_close(mean[1], y[1])
+    assert deviation.abs().max() < 1e-6
+
+
+def test_bridge_variance_is_that_of_the_paper() -> None:
+    t = torch.tensor(0.5, dtype=torch.float64)
+    assert float(Bridge(k=2.6, c=0.4).variance(t)) == pytest.approx(0.4 * (2.6 - 1) / (2 * math.log(2.6)))
+
+
+def test_one_evaluation_takes_no_noise_and_starts_at_the_damaged_signal() -> None:
+    y, seen = normal(2, 8), []
+
+    def model(x: Tensor, condition: Tensor, t: Tensor) -> Tensor:
+        seen.append((x, t))
+        return condition * 0.5
+
+    out = Bridge().sample(model, y, 1, no_noise)
+    torch.testing.assert_close(out, 0.5 * y)
+    assert len(seen) == 1
+    assert torch.equal(seen[0][0], y)
+    assert (seen[0][1] == 1).all()
+
+
+@pytest.mark.parametrize("evaluations", [1, 2, 4, 8])
+def test_an_oracle_leads_home(evaluations: int) -> None:
+    x0, y = normal(2, 8), normal(2, 8, seed=1)
+    out = Bridge().sample(lambda x, y, t: x0, y, evaluations, lambda step: normal(2, 8, seed=step))
+    torch.testing.assert_close(out, x0)
+
+
+def test_sampler_passes_through_the_bridge_marginal() -> None:
+    bridge, x0, y, at_half = Bridge(), torch.zeros(40_000, 1), torch.ones(40_000, 1), []
+
+    def model(x: Tensor, y: Tensor, t: Tensor) -> Tensor:
+        at_half.append(x)
+        return x0
+
+    bridge.sample(model, y, 2, lambda step: normal(40_000, 1, seed=5))
+    mean, deviation = bridge.marginal(x0[:1], y[:1], torch.tensor([0.5]))
+    assert float(at_half[1].mean()) == pytest.approx(float(mean), abs=0.01)
+    assert float(at_half[1].std()) == pytest.approx(float(deviation), rel=0.02)
+
+
+def test_no_evaluations_is_an_error() -> None:
+    with pytest.raises(ValueError, match="evaluations is 0"):
+        Bridge().sample(lambda x, y, t: x, normal(1, 1), 0, no_noise)
+
+
+def test_new_network_returns_its_input() -> None:
+    net, y = ConvNeXt1d(SMALL), 0.1 * normal(2, 2, 768, 20)
+    torch.testing.assert_close(net(y, y, torch.ones(2)), y)
+
+
+def test_shipped_size_fits_sixteen_mebibytes_in_half_precision() -> None:
+    assert 2 * sum(p.numel() for p in ConvNeXt1d(ConvNeXt1dConfig()).parameters()) < 16 * 2**20
+
+
+def test_nothing_beyond_the_reach_matters() -> None:
+    net = awake(ConvNeXt1d(SMALL))
+    frames = 2 * net.reach + 21
+    y = 0.1 * normal(1, 2, 768, frames)
+    changed = y.clone()
+    changed[..., 0] += 1.0
+    with torch.no_grad():
+        difference = (net(changed, changed, torch.ones(1)) - net(y, y, torch.ones(1))).abs().amax(dim=(0, 1, 2))
+    assert difference[0] > 0
+    assert difference[net.reach + 1 :].max() < 1e-6
+
+
+def test_time_is_heard() -> None:
+    net, y = awake(ConvNeXt1d(SMALL)), 0.1 * normal(1, 2, 768, 20)
+    with torch.no_grad():
+        assert (net(y, y, torch.tensor([0.2])) - net(y, y, torch.tensor([1.0]))).abs().max() > 1e-5
+
+
+CHUNKINGS = [Chunking(100, 20, 16, 3), Chunking(64, 32, 7, 1), Chunking(50, 10, 20, 2)]
+
+
+@pytest.mark.parametrize("chunking", CHUNKINGS, ids=str)
+@pytest.mark.parametrize("block", [1, 7, 64, 5_000])
+@pytest.mark.parametrize(
+    "length", [1, 5, 49, 50, 99, 100, 101, 104, 109, 119, 120, 121, 140, 141, 237, 300, 301, 1_003]
+)
+def test_windows_show_the_signal_and_add_up_to_it(chunking: Chunking, block: int, length: int) -> None:
+    x = normal(2, length)
+
+    def process(windows: Tensor, starts: list[int]) -> Tensor:
+        for window, start in zip(windows, starts, strict=True):
+            low, high = max(0, start), min(length, start + chunking.window)
+            assert torch.equal(window[:, low - start : high - start], x[:, low:high])
+        return 2 * windows
+
+    out = torch.cat(list(overlap_add(x.split(block, dim=-1), process, chunking)), dim=-1)
+    torch.testing.assert_close(out, 2 * x)
+
+
+def test_an_empty_stream_gives_nothing() -> None:
+    assert list(overlap_add([], lambda windows, starts: windows, CHUNKINGS[0])) == []
+
+
+@pytest.mark.parametrize("fade", [0, 41, 101])
+def test_a_fade_the_margin_cannot_hold_is_refused(fade: int) -> None:
+    with pytest.raises(ValueError, match="fade"):
+        Chunking(100, 20, fade)

@@ -1,0 +1,153 @@
+"""Packs, batches, losses and the loop, on a pack of a few seconds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from audiodiff.diffusion.spectrum import Spectrum
+from audiodiff.encode import write_audio
+from audiodiff.engines.checkpoint import load_restorer
+from audiodiff.nets.convnext1d import ConvNeXt1d, ConvNeXt1dConfig
+from audiodiff.training.data import DegradedBatches
+from audiodiff.training.export import export
+from audiodiff.training.loop import Recipe, State, learning_rate, load_state, new_state, save_state, train, train_step
+from audiodiff.training.losses import keep_unknown_band, multi_resolution_log_l1, negative_snr_db
+from audiodiff.training.pack import PACK_RATE_HZ, Pack, Source, kit_sources, write_pack
+from audiodiff.waveform import Waveform
+
+TINY = ConvNeXt1dConfig(width=16, hidden=16)
+RECIPE = Recipe(steps=6, batch=2, excerpt_s=0.25, warmup=2)
+DEVICE = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    """Pulsing tones as speech and music, noise as noise; one recording too short, one that is no audio."""
+    folder = tmp_path_factory.mktemp("pack")
+    time = np.arange(48_000) / 48_000
+    pulse = 0.5 * np.sin(2 * np.pi * 440 * time) * (np.sin(2 * np.pi * 3 * time) > 0)
+    noise = 0.1 * np.random.default_rng(0).standard_normal(48_000)
+    sounds = {"speech": pulse, "music": 0.8 * pulse[::-1], "noise": noise, "short": pulse[:100]}
+    sources = []
+    for name, sound in sounds.items():
+        write_audio(folder / f"{name}.wav", Waveform(sound[None].astype(np.float32), 48_000), "wav-16")
+        kind = "speech" if name == "short" else name
+        sources.append(Source(folder / f"{name}.wav", name, kind, "train", "CC0-1.0", "generated"))
+    (folder / "text.wav").write_text("no audio")
+    sources.append(Source(folder / "text.wav", "text", "speech", "train", "CC0-1.0", "generated"))
+    write_pack(sources, folder)
+    return Pack(folder)
+
+
+def batches(pack: Pack) -> DegradedBatches:
+    return DegradedBatches(pack, RECIPE.batch, int(RECIPE.excerpt_s * PACK_RATE_HZ), RECIPE.seed)
+
+
+def fresh(recipe: Recipe = RECIPE) -> State:
+    return new_state(lambda: ConvNeXt1d(TINY), recipe, DEVICE)
+
+
+def test_pack_holds_what_is_of_use(pack: Pack) -> None:
+    assert list(pack.index.name) == ["speech", "music", "noise"]
+    assert (pack.index.frames == 48_000).all()
+    assert abs(pack.read(0, 48_000)).max() == pytest.approx(0.5, abs=0.01)
+    assert pack.index.bandwidth_hz[0] < 20_000 < pack.index.bandwidth_hz[2]
+
+
+def test_kit_rows_are_split_by_speaker_and_source(tmp_path: Path) -> None:
+    header = "path,kind,source,original_file,speaker,licence,attribution\n"
+    rows = [
+        "speech/a.flac,speech,x,a,kathleen,CC0-1.0,k",
+        "speech/b.flac,speech,x,b,Maxim Topal,CC-BY-3.0,m",
+        "noise/storm.ogg,noise,x,storm,,CC0-1.0,s",
+        "music/c.ogg,music,y,c,,CC0-1.0,c",
+        "sfx/d.ogg,sfx,github:karoldvl/ESC-10,Rain/4-1.ogg,,CC0-1.0,d",
+        "sfx/e.ogg,sfx,github:karoldvl/ESC-10,Rain/5-1.ogg,,CC0-1.0,e",
+    ]
+    (tmp_path / "manifest.csv").write_text(header + "\n".join(rows) + "\n")
+    found = {source.name: (source.kind, source.split) for source in kit_sources(tmp_path / "manifest.csv")}
+    assert found == {
+        "speech/a.flac": ("speech", "train"),
+        "speech/b.flac": ("speech", "test"),
+        "noise/storm.ogg": ("noise", "test"),
+        "sfx/d.ogg": ("noise", "train"),
+    }
+
+
+def test_a_batch_depends_on_its_index_alone(pack: Pack) -> None:
+    first, second = batches(pack), batches(pack)
+    _ = second[0]
+    assert torch.equal(first[3].damaged, second[3].damaged)
+    assert torch.equal(first[3].clean, second[3].clean)
+    assert not torch.equal(first[3].damaged, first[4].damaged)
+    assert first[3].damaged.shape == (2, 12_000)
+
+
+def test_nothing_is_learnt_above_the_known_band() -> None:
+    estimate, clean = torch.zeros(1, 2, 11, 3), torch.ones(1, 2, 11, 3)
+    kept = keep_unknown_band(estimate, clean, torch.tensor([500.0]), 1_000.0)
+    assert (kept[:, :, :6] == 0).all()
+    assert (kept[:, :, 6:] == 1).all()
+
+
+def test_losses_are_finite_on_silence_and_right_on_known_signals() -> None:
+    silence = torch.zeros(1, 4_096, requires_grad=True)
+    (
+        negative_snr_db(silence, torch.zeros(1, 4_096)) + multi_resolution_log_l1(silence, torch.zeros(1, 4_096))
+    ).backward()
+    assert silence.grad is not None
+    assert silence.grad.isfinite().all()
+    clean = torch.ones(1, 4_096)
+    assert float(negative_snr_db(clean + 1, clean, ceiling_db=60)) == pytest.approx(0.0, abs=0.01)
+    assert float(negative_snr_db(clean, clean, ceiling_db=15)) == pytest.approx(-15.0, abs=0.01)
+
+
+def test_learning_rate_warms_up_and_ends_low() -> None:
+    recipe = Recipe(steps=100, warmup=10)
+    assert learning_rate(recipe, 0) == pytest.approx(recipe.peak_rate / 10)
+    assert learning_rate(recipe, 10) == pytest.approx(recipe.peak_rate)
+    assert learning_rate(recipe, 100) == pytest.approx(recipe.last_rate)
+
+
+def test_it_learns(pack: Pack, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, steps=40, batch=4, peak_rate=3e-3)
+    losses: list[float] = []
+    held, source = fresh(recipe), batches(pack)
+
+    def loss(state: State) -> float:
+        spectrum, batch = Spectrum(), source[1_000]
+        y = spectrum.encode(batch.damaged)
+        with torch.no_grad():
+            out = spectrum.decode(state.net(y, y, torch.ones(len(y))), batch.clean.shape[-1])
+        return float(negative_snr_db(out, batch.clean))
+
+    losses.append(loss(held))
+    train(held, recipe, DegradedBatches(pack, 4, 12_000, 0), tmp_path, log=lambda line: None)
+    losses.append(loss(held))
+    assert losses[1] < losses[0] - 0.5
+
+
+def test_resume_is_exact(pack: Pack, tmp_path: Path) -> None:
+    straight = train(fresh(), RECIPE, batches(pack), tmp_path / "straight", log=lambda line: None)
+    half, source = fresh(), batches(pack)
+    while half.step < 3:
+        train_step(half, RECIPE, source[half.step])
+    save_state(half, tmp_path / "half")
+    resumed = load_state(fresh(), tmp_path / "half")
+    assert resumed.step == 3
+    train(resumed, RECIPE, batches(pack), tmp_path / "half", log=lambda line: None)
+    for ours, theirs in zip(resumed.average.parameters(), straight.average.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_export_gives_a_checkpoint_that_loads(pack: Pack, tmp_path: Path) -> None:
+    state = train(fresh(), RECIPE, batches(pack), tmp_path, log=lambda line: None)
+    export(tmp_path, tmp_path / "out.safetensors", TINY)
+    restorer = load_restorer(tmp_path / "out.safetensors")
+    for ours, theirs in zip(restorer.net.parameters(), state.average.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)
