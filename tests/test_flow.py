@@ -118,14 +118,16 @@ def test_duckdb_reads_the_library(restored: tuple[Path, RestoreResult]) -> None:
 
 
 def test_artifacts_show_the_run(restored: tuple[Path, RestoreResult]) -> None:
+    _, result = restored
     with get_client(sync_client=True) as client:
-        artifacts = {(artifact.type, artifact.key): artifact for artifact in client.read_artifacts()}
-    kinds = {kind for kind, _ in artifacts}
-    assert {"progress", "table", "markdown"} <= kinds
-    assert next(a.data for (kind, _), a in artifacts.items() if kind == "progress") == 100.0
-    assert "8 items" in str(artifacts["markdown", "restore-summary"].data)
-    lanes = json.loads(str(artifacts["table", "restore-lanes"].data))
-    assert {"lane": "failed", "items": 2} in lanes
+        everything = client.read_artifacts()
+    flow_run = next(one.flow_run_id for one in everything if one.description == result.run_id)
+    shown = {(one.type, one.key): one.data for one in everything if one.flow_run_id == flow_run}
+    assert [data for (kind, _), data in shown.items() if kind == "progress"] == [100.0]
+    assert "**8 items**" in str(shown["markdown", "restore-summary"])
+    assert {"lane": "failed", "items": 2} in json.loads(str(shown["table", "restore-lanes"]))
+    reasons = json.loads(str(shown["table", "restore-reasons"]))
+    assert {"undecodable", "truncated"} <= {entry["reason"] for entry in reasons}
 
 
 def test_second_run_does_nothing_and_writes_nothing(tapes: Path, restored: tuple[Path, RestoreResult]) -> None:
