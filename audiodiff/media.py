@@ -16,7 +16,7 @@ import numpy as np
 from audiodiff.decoders import Decoder, open_ffmpeg, open_sndfile
 from audiodiff.errors import MediaError
 from audiodiff.records import MediaInfo
-from audiodiff.sniff import Kind, extension_kind, is_cut_short, read_head, sniff
+from audiodiff.sniff import CHAINED_OGG, Kind, extension_kind, is_chained, is_cut_short, read_head, sniff
 from audiodiff.waveform import Block, Waveform
 
 BLOCK_FRAMES = 48_000
@@ -114,6 +114,8 @@ def _open(file: BinaryIO, name: str, block_frames: int) -> AudioReader:
     expected = extension_kind(name)
     kind = sniff(head, expected)
     cut_short = is_cut_short(file, kind)
+    if kind.family == "ogg" and is_chained(file):
+        kind = CHAINED_OGG
     decoder = _first_that_opens(file, kind, name, block_frames)
     reader = AudioReader(file, decoder, name)
     try:

@@ -22,6 +22,8 @@ _WAV, _AIFF, _FLAC = Kind("wav", sndfile=True), Kind("aiff", sndfile=True), Kind
 _CAF, _AU = Kind("caf", sndfile=True), Kind("au", sndfile=True)
 _OGG, _MP3, _MP4, _MATROSKA, _ADTS = Kind("ogg", sndfile=True), Kind("mp3"), Kind("mp4"), Kind("matroska"), Kind("adts")
 _UNKNOWN = Kind("unknown")
+CHAINED_OGG = Kind("ogg")
+"""libsndfile reads the first stream of a chain, FFmpeg all that are alike."""
 
 _W64_GUID = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
@@ -66,6 +68,19 @@ def sniff(head: bytes, expected: Kind) -> Kind:
     if len(head) > 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:  # an MPEG audio frame; layer 0 is AAC's ADTS
         return _ADTS if head[1] & 0x06 == 0 else _MP3
     return _UNKNOWN
+
+
+def is_chained(file: BinaryIO) -> bool:
+    """Whether an Ogg file holds several streams one after the other, as recordings of broadcasts do (RFC 3533, 4)."""
+    file.seek(0)
+    past_the_first_headers = False
+    while len(head := file.read(27)) == 27 and head[:4] == b"OggS":
+        begins = bool(head[5] & 2)
+        if begins and past_the_first_headers:
+            return True
+        past_the_first_headers |= not begins
+        file.seek(sum(file.read(head[26])), os.SEEK_CUR)
+    return False
 
 
 def extension_kind(name: str) -> Kind:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from hostile import HostileFile, ffmpeg, make_hostile, sndfile, tone
 
 from audiodiff.encode import AudioWriter
@@ -242,6 +244,22 @@ def test_minutes_are_streamed_in_constant_memory(tmp_path, encoding):
     assert set(sizes[:-1]) == {BLOCK_FRAMES}
     assert sum(sizes) == reader.frames == (960_000 if encoding == "mp3" else 8_640_000)
     assert peak < 4e6  # ten blocks of stereo; the whole is 69 MB
+
+
+@pytest.mark.parametrize(("second_rate", "problems"), [(44_100, ()), (22_050, ("truncated",))])
+def test_a_chained_ogg_is_read_to_its_last_link_or_said_to_break_off(tmp_path, second_rate, problems):
+    links = []
+    for hertz, rate in ((440, 44_100), (880, second_rate)):
+        link = io.BytesIO()
+        soundfile.write(link, np.sin(2 * np.pi * hertz * np.arange(rate) / rate), rate, format="OGG")
+        links.append(link.getvalue())
+    (tmp_path / "chain.ogg").write_bytes(b"".join(links))
+    with open_audio(tmp_path / "chain.ogg") as reader:
+        samples = np.concatenate(list(reader), axis=1)
+    assert reader.problems == problems
+    if not problems:
+        assert samples.shape[1] == pytest.approx(88_200, abs=500)
+        assert np.abs(np.fft.rfft(samples[0, -20_000:])).argmax() == pytest.approx(880 * 20_000 / 44_100, abs=1)
 
 
 def test_a_reader_reads_once(tmp_path):
