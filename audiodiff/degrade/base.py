@@ -9,15 +9,19 @@ import torch
 from torch import Tensor
 
 
-class Fault(Protocol):
-    """One kind of damage with its parameters fixed."""
+class Damage(Protocol):
+    """One kind of damage with its parameters fixed: a frozen dataclass whose fields are the draw."""
+
+    def apply(self, signal: Tensor, sample_rate: int) -> Tensor:
+        """Damage (..., T) samples; same shape and device, input untouched, deterministic."""
+
+
+class Fault(Damage, Protocol):
+    """Damage that can be drawn without anything but a generator."""
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
         """Parameters as met in real recordings."""
-
-    def apply(self, signal: Tensor, sample_rate: int) -> Tensor:
-        """Damage (..., T) samples; same shape and device, input untouched, deterministic."""
 
 
 def draw_seed(rng: np.random.Generator) -> int:

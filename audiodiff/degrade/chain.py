@@ -9,42 +9,38 @@ from typing import Self
 import numpy as np
 from torch import Tensor
 
-from audiodiff.degrade.base import Fault
-from audiodiff.degrade.crackle import Crackle
-from audiodiff.degrade.distortion import BandLimit, Clip
-from audiodiff.degrade.noise import Hiss, Hum, Noise
+from audiodiff.degrade.base import Damage
+from audiodiff.degrade.presets import FAMILIES, PRESETS
+from audiodiff.degrade.recorded import Material, MeasuredRoom, RecordedNoise
 from audiodiff.errors import ConfigError
 
-FAMILIES: dict[str, type[Fault]] = {
-    "clip": Clip,
-    "bandlimit": BandLimit,
-    "noise": Noise,
-    "hum": Hum,
-    "hiss": Hiss,
-    "crackle": Crackle,
-}
-"""Every fault by name, in the order a recording suffers them: microphone and medium, then playback."""
+STORED: dict[str, type[Damage]] = {**FAMILIES, "recorded_noise": RecordedNoise, "measured_room": MeasuredRoom}
+"""What a stored chain may hold: the families, and the faults whose draw needs recordings."""
 
-PRESETS: dict[str, dict[str, float]] = {
-    "archive": {"clip": 0.2, "bandlimit": 0.35, "noise": 0.5, "hum": 0.2, "hiss": 0.3, "crackle": 0.3},
-    "clean": {},
-} | {name: {name: 1.0} for name in FAMILIES}
-"""The chance of each fault; a fault's own name draws just that fault."""
+ROOM_CHANCE, NOISE_CHANCE = 0.3, 0.5
+"""Of the faults by recordings, where there are some."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
     """Some faults in order."""
 
-    faults: tuple[Fault, ...]
+    faults: tuple[Damage, ...]
 
     @classmethod
-    def draw(cls, preset: str, rng: np.random.Generator) -> Self:
-        """Draw from a preset of `PRESETS`; an unknown one raises `ConfigError`."""
+    def draw(cls, preset: str, rng: np.random.Generator, material: Material | None = None) -> Self:
+        """Draw from a preset of `PRESETS`; an unknown one raises `ConfigError`.
+
+        Where recordings are given, some chains begin in a measured room and with a recorded noise.
+        """
         if preset not in PRESETS:
             raise ConfigError(f"unknown degradation preset {preset!r}; known: {', '.join(PRESETS)}")
-        chances = PRESETS[preset]
-        return cls(tuple(f.draw(rng) for name, f in FAMILIES.items() if rng.random() < chances.get(name, 0.0)))
+        faults: list[Damage] = [draw(rng) for chance, draw in PRESETS[preset] if rng.random() < chance]
+        if material and material.noises and rng.random() < NOISE_CHANCE:
+            faults.insert(0, RecordedNoise.draw(rng, material))
+        if material and material.rooms and rng.random() < ROOM_CHANCE:
+            faults.insert(0, MeasuredRoom.draw(rng, material))
+        return cls(tuple(faults))
 
     def apply(self, signal: Tensor, sample_rate: int) -> Tensor:
         """Damage (..., T) samples, one fault after the other."""
@@ -54,11 +50,16 @@ class Chain:
 
     def to_json(self) -> str:
         """The draw as JSON: a list of `{"fault": name, ...parameters}`."""
-        names = {family: name for name, family in FAMILIES.items()}
+        names = {family: name for name, family in STORED.items()}
         return json.dumps([{"fault": names[type(f)], **asdict(f)} for f in self.faults])  # type: ignore[call-overload]
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """The chain that `to_json` wrote."""
         draws = json.loads(text)
-        return cls(tuple(FAMILIES[draw.pop("fault")](**draw) for draw in draws))
+        return cls(tuple(STORED[draw.pop("fault")](**_with_tuples(draw)) for draw in draws))
+
+
+def _with_tuples(draw: dict[str, object]) -> dict[str, object]:
+    """JSON has no tuples: lists are made such again."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in draw.items()}

@@ -61,3 +61,30 @@ class BandLimit:
         gain = 10.0 ** ((-loss_db).clamp_min(self.floor_db) / 20.0)
         limited: Tensor = torch.fft.irfft(torch.fft.rfft(signal) * gain, n=length)
         return limited
+
+
+@dataclass(frozen=True, slots=True)
+class SlewLimit:
+    """An amplifier too slow for the signal, which may change by so many times its RMS in a millisecond."""
+
+    rms_per_ms: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """From dull peaks to triangles."""
+        return cls(rms_per_ms=float(10 ** rng.uniform(0.3, 1.3)))
+
+    def apply(self, signal: Tensor, sample_rate: int) -> Tensor:
+        """Limit the slope of (..., T)."""
+        rows = signal.reshape(-1, signal.shape[-1]).double().cpu()
+        steps = rms(rows) * self.rms_per_ms * 1_000.0 / sample_rate
+        slow = [_slewed(row.tolist(), float(step)) for row, step in zip(rows, steps, strict=True)]
+        return torch.tensor(slow, dtype=signal.dtype, device=signal.device).reshape(signal.shape)
+
+
+def _slewed(samples: list[float], step: float) -> list[float]:
+    level, out = 0.0, []
+    for sample in samples:  # each value hangs on the last, so there is nothing to vectorise
+        level += min(step, max(-step, sample - level))
+        out.append(level)
+    return out
