@@ -217,7 +217,7 @@ class _Guarded:
     def __init__(self, engine: RestorationEngine, lock: threading.Lock, clock: Clock) -> None:
         self._engine, self._lock, self._clock = engine, lock, clock
         self.name, self.sha256 = engine.name, engine.sha256
-        self.sample_rate, self.level = engine.sample_rate, engine.level
+        self.sample_rate, self.level, self.hop = engine.sample_rate, engine.level, engine.hop
 
     def margin(self, sampling: Sampling) -> int:
         return self._engine.margin(sampling)

@@ -13,7 +13,7 @@ from audiodiff.diffusion.chunking import Chunking, overlap_add
 from audiodiff.engines import RestorationEngine, Sampling
 from audiodiff.waveform import Block, StreamResampler
 
-_CORE_HOPS, _FADE_HOPS, _HOP = 1_000, 8, 384  # 8 s, 64 ms
+_CORE_S, _FADE_HOPS = 10.0, 6  # the fade is 64 ms at 48 kHz and hops of 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,10 @@ def restore_stream(
         levelled = windows * gain
         return (engine.restore(levelled, starts, how.sampling) - levelled) / gain
 
-    core = _CORE_HOPS
-    if frames is not None:
-        core = min(core, max(_FADE_HOPS, frames * engine.sample_rate // (sample_rate * _HOP) + 1))
-    margin = engine.margin(how.sampling) + _FADE_HOPS * _HOP // 2
-    chunking = Chunking(core * _HOP, margin, _FADE_HOPS * _HOP, how.batch)
+    hop, core_s = engine.hop, _CORE_S if frames is None else min(_CORE_S, frames / sample_rate)
+    core = max(_FADE_HOPS, int(core_s * engine.sample_rate / hop) + 1)
+    margin = engine.margin(how.sampling) + _FADE_HOPS * hop // 2
+    chunking = Chunking(core * hop, margin, _FADE_HOPS * hop, how.batch)
     for change in overlap_add(at_model_rate(), changes, chunking):
         yield from _applied(held, up.push(change.numpy()), how.strength)
     yield from _applied(held, up.flush(), how.strength)

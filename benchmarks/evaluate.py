@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 
 from audiodiff.degrade.base import add_at_snr
-from audiodiff.degrade.chain import FAMILIES, Chain
+from audiodiff.degrade.chain import Chain
 from audiodiff.engines import RestorationEngine, Sampling
 from audiodiff.engines.bridge import BridgeEngine, load_default
 from audiodiff.engines.checkpoint import load_restorer
@@ -31,7 +31,7 @@ from audiodiff.media import read_audio
 from audiodiff.metrics.meter import Meter
 from audiodiff.metrics.paired import log_spectral_distance_db, si_sdr_db
 from audiodiff.restore import Treatment, restore_stream
-from audiodiff.training.pack import HELD_OUT
+from audiodiff.training.packing import HELD_OUT
 from audiodiff.waveform import Block
 from benchmarks.table import markdown
 
@@ -65,7 +65,17 @@ TITLES = {
 }
 NOISES = ("storm.ogg", "coffee-shop.ogg", "train.ogg", "ambi_haunted_hum.flac", "ambi_lunar_land.flac")
 SNRS_DB = (0, 5, 10, 15)
-FAULTS = (*(f"recorded noise {snr_db} dB" for snr_db in SNRS_DB), *FAMILIES, "archive", "clean")
+FAULTS = (
+    *(f"recorded noise {snr_db} dB" for snr_db in SNRS_DB),
+    "clip",
+    "bandlimit",
+    "noise",
+    "hum",
+    "hiss",
+    "crackle",
+    "archive",
+    "clean",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +120,7 @@ def main() -> None:
     args = parser.parse_args()
     if leaked := {*SPEAKERS, *TITLES, *(Path(name).stem for name in NOISES)} - HELD_OUT:
         raise SystemExit(
-            f"{sorted(leaked)} may have been trained on: add them to HELD_OUT in audiodiff/training/pack.py"
+            f"{sorted(leaked)} may have been trained on: add them to HELD_OUT in audiodiff/training/packing.py"
         )
     engine = load_default(args.device)
     if args.weights:

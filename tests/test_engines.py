@@ -15,7 +15,7 @@ from audiodiff.engines import ENGINES, Sampling, open_engine
 from audiodiff.engines.bridge import BridgeEngine, shared_noise
 from audiodiff.engines.checkpoint import load_restorer, save_restorer
 from audiodiff.errors import ConfigError, EngineError
-from audiodiff.nets.convnext1d import ConvNeXt1d, ConvNeXt1dConfig
+from audiodiff.nets.bandsplit import BandSplit, BandSplitConfig
 
 HOP = Spectrum().hop
 
@@ -23,8 +23,9 @@ HOP = Spectrum().hop
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    net = ConvNeXt1d(ConvNeXt1dConfig(width=16, hidden=16))
-    torch.nn.init.normal_(net.head.weight, std=0.01)
+    net = BandSplit(BandSplitConfig(width=8, hidden=8, dilations=(1, 2)))
+    for weight in net.head.weights:
+        torch.nn.init.normal_(weight, std=0.01)
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     save_restorer(net, Spectrum(), Bridge(), 48_000, 0.1, path)
     return path

@@ -23,7 +23,7 @@ from audiodiff.engines.checkpoint import load_restorer, save_restorer
 from audiodiff.engines.passthrough import Passthrough
 from audiodiff.errors import StorageError
 from audiodiff.media import read_audio
-from audiodiff.nets.convnext1d import ConvNeXt1d, ConvNeXt1dConfig
+from audiodiff.nets.bandsplit import BandSplit, BandSplitConfig
 from audiodiff.records import Item, Lane, Row, Shard
 from audiodiff.restoration import Job, Preset, Restoration
 from audiodiff.restore import Treatment, restore_stream
@@ -51,8 +51,9 @@ class Changing(Passthrough):
 def model(tmp_path_factory: pytest.TempPathFactory) -> BridgeEngine:
     """A network of random weights that audibly changes what it is given."""
     torch.manual_seed(0)
-    net = ConvNeXt1d(ConvNeXt1dConfig(width=16, hidden=16))
-    torch.nn.init.normal_(net.head.weight, std=0.2)
+    net = BandSplit(BandSplitConfig(width=8, hidden=8, dilations=(1, 2)))
+    for weight in net.head.weights:
+        torch.nn.init.normal_(weight, std=0.2)
     path = tmp_path_factory.mktemp("model") / "random.safetensors"
     save_restorer(net, Spectrum(), Bridge(), 48_000, 0.1, path)
     return BridgeEngine("random", load_restorer(path), "cpu")

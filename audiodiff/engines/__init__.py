@@ -29,6 +29,8 @@ class RestorationEngine(Protocol):
     sample_rate: int
     level: float
     """RMS the engine wants its input at."""
+    hop: int
+    """Samples that windows, margins and starts are whole multiples of, so that all windows share one frame grid."""
 
     def margin(self, sampling: Sampling) -> int:
         """Samples of context that a window's inner part needs on both sides."""

@@ -22,6 +22,7 @@ class BridgeEngine:
         self.sha256 = restorer.sha256
         self.sample_rate = restorer.sample_rate
         self.level = restorer.level
+        self.hop = restorer.spectrum.hop
         self.restorer = restorer
         self.device = torch.device(device)
 
@@ -29,15 +30,15 @@ class BridgeEngine:
         """Reach of the network times the evaluations, plus the STFT window, in whole hops."""
         spectrum = self.restorer.spectrum
         frames = self.restorer.net.reach * sampling.evaluations + 2 * -(-spectrum.n_fft // spectrum.hop)
-        return frames * spectrum.hop
+        return frames * self.hop
 
     @torch.inference_mode()
     def restore(self, windows: Tensor, starts: list[int], sampling: Sampling) -> Tensor:
-        """Restore (B, C, W) samples; W and `starts` are whole hops, so that all windows share one frame grid."""
+        """Restore (B, C, W) samples; W and `starts` are whole hops."""
         batch, channels, length = windows.shape
         spectrum = self.restorer.spectrum
         y = spectrum.encode(windows.to(self.device).reshape(batch * channels, length))  # (B C, 2, F, N)
-        first = [start // spectrum.hop for start in starts for _ in range(channels)]
+        first = [start // self.hop for start in starts for _ in range(channels)]
         channel = [index for _ in starts for index in range(channels)]
 
         def noise(step: int) -> Tensor:

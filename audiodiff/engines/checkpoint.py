@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from audiodiff.diffusion.bridge import Bridge
 from audiodiff.diffusion.spectrum import Spectrum
 from audiodiff.errors import EngineError
-from audiodiff.nets.convnext1d import ConvNeXt1d, ConvNeXt1dConfig
+from audiodiff.nets.bandsplit import BandSplit, BandSplitConfig
 
-FORMAT = "audiodiff-restorer-1"
+FORMAT = "audiodiff-restorer-2"
 KEY = "audiodiff"
 """The one metadata entry; safetensors writes several in no fixed order."""
 
@@ -26,7 +26,7 @@ KEY = "audiodiff"
 class Restorer:
     """A trained restorer: the network and the conventions it was trained under. `level` is an RMS."""
 
-    net: ConvNeXt1d
+    net: BandSplit
     spectrum: Spectrum
     bridge: Bridge
     sample_rate: int
@@ -35,7 +35,7 @@ class Restorer:
 
 
 def save_restorer(
-    net: ConvNeXt1d, spectrum: Spectrum, bridge: Bridge, sample_rate: int, level: float, path: Path
+    net: BandSplit, spectrum: Spectrum, bridge: Bridge, sample_rate: int, level: float, path: Path
 ) -> None:
     """Write the checkpoint; weights are rounded to half precision."""
     header = {
@@ -61,8 +61,7 @@ def load_restorer(path: Path, device: str = "cpu") -> Restorer:
     header: dict[str, Any] = json.loads(metadata.get(KEY, "{}"))
     if header.get("format") != FORMAT:
         raise EngineError(f"checkpoint {path} is of format {header.get('format')!r}, not {FORMAT!r}")
-    sizes = header["net"]
-    net = ConvNeXt1d(ConvNeXt1dConfig(**{**sizes, "dilations": tuple(sizes["dilations"])}))
+    net = BandSplit(_config(**header["net"]))
     net.load_state_dict(weights)
     net.eval().requires_grad_(requires_grad=False)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -74,3 +73,9 @@ def load_restorer(path: Path, device: str = "cpu") -> Restorer:
         header["level"],
         digest,
     )
+
+
+def _config(bands: list[list[int]], dilations: list[int], **sizes: int) -> BandSplitConfig:
+    """The sizes as JSON holds them, where tuples are lists."""
+    pairs = tuple((count, bins) for count, bins in bands)
+    return BandSplitConfig(bands=pairs, dilations=tuple(dilations), **sizes)

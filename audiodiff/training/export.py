@@ -10,15 +10,15 @@ from safetensors.torch import load_file
 from audiodiff.diffusion.bridge import Bridge
 from audiodiff.diffusion.spectrum import Spectrum
 from audiodiff.engines.checkpoint import save_restorer
-from audiodiff.nets.convnext1d import ConvNeXt1d, ConvNeXt1dConfig
+from audiodiff.nets.bandsplit import BandSplit, BandSplitConfig
 from audiodiff.training.data import LEVEL
 from audiodiff.training.pack import PACK_RATE_HZ
 
 
-def export(run: Path, path: Path, config: ConvNeXt1dConfig | None = None) -> None:
+def export(run: Path, path: Path, config: BandSplitConfig | None = None) -> None:
     """Write the moving average of a run's weights as a checkpoint that engines load."""
     tensors = load_file(run / "state.safetensors")
-    net = ConvNeXt1d(config or ConvNeXt1dConfig())
+    net = BandSplit(config or BandSplitConfig())
     net.load_state_dict({k.removeprefix("average."): v for k, v in tensors.items() if k.startswith("average.")})
     save_restorer(net, Spectrum(), Bridge(), PACK_RATE_HZ, LEVEL, path)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -23,17 +24,22 @@ from audiodiff.training.pack import PACK_RATE_HZ
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that decides a training run besides its data. `end_share` is the share of samples at t = 1."""
+    """All that decides a training run besides its data.
 
-    steps: int = 12_000
+    `end_share` is the share of samples at t = 1, `decay_share` that of the steps in which the learning rate falls.
+    """
+
+    steps: int = 10_000
     batch: int = 4
     excerpt_s: float = 2.0
-    peak_rate: float = 6e-4
-    last_rate: float = 2e-5
-    warmup: int = 50
+    peak_rate: float = 1.5e-3
+    last_rate: float = 1e-5
+    warmup: int = 100
+    decay_share: float = 0.4
     ema: float = 0.999
     clip_norm: float = 1.0
     end_share: float = 0.75
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
     seed: int = 0
 
 
@@ -76,11 +82,14 @@ def train(
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, then a cosine from `peak_rate` to `last_rate`."""
-    if step < recipe.warmup:
-        return recipe.peak_rate * (step + 1) / recipe.warmup
-    progress = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
-    return recipe.last_rate + 0.5 * (recipe.peak_rate - recipe.last_rate) * (1.0 + math.cos(math.pi * progress))
+    """Linear warm-up, constant, then linear down to `last_rate`.
+
+    The constant part does not depend on `steps`, so a run may be lengthened or cut short until its decay begins.
+    Source: Haegele et al., "Scaling laws and compute-optimal training beyond fixed training durations", 2405.18392.
+    """
+    left = (recipe.steps - step) / max(1.0, recipe.decay_share * recipe.steps)
+    decayed = recipe.last_rate + (recipe.peak_rate - recipe.last_rate) * min(1.0, max(0.0, left))
+    return min(decayed, recipe.peak_rate * (step + 1) / recipe.warmup)
 
 
 def train_step(state: State, recipe: Recipe, batch: Batch) -> float:
@@ -94,9 +103,10 @@ def train_step(state: State, recipe: Recipe, batch: Batch) -> float:
     t = _times(len(clean), recipe.end_share, generator).to(device)
     mean, deviation = bridge.marginal(planes, y, t)
     x = mean + deviation * torch.randn(planes.shape, generator=generator).to(device)
-    estimate: Tensor = state.net(x, y, t)
+    with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+        estimate: Tensor = state.net(x, y, t)
     known = keep_unknown_band(estimate, planes, batch.bandwidth_hz, PACK_RATE_HZ / 2)
-    loss = restoration_loss(spectrum, known, planes, clean)
+    loss = restoration_loss(spectrum, known, planes, clean, damaged)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(state.net.parameters(), recipe.clip_norm)
@@ -118,10 +128,14 @@ def _follow(average: nn.Module, net: nn.Module, decay: float) -> None:
         ours.lerp_(theirs, 1.0 - decay)
 
 
-def new_state(make: Callable[[], nn.Module], recipe: Recipe, device: torch.device) -> State:
-    """A run at step 0, initialised from the recipe's seed."""
+def new_state(
+    make: Callable[[], nn.Module], recipe: Recipe, device: torch.device, weights: dict[str, Tensor] | None = None
+) -> State:
+    """A run at step 0, initialised from the recipe's seed or from given weights."""
     torch.manual_seed(recipe.seed)
     net, average = make().to(device), make().to(device)
+    if weights:
+        net.load_state_dict(weights)
     average.load_state_dict(net.state_dict())
     average.requires_grad_(requires_grad=False)
     optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.peak_rate, betas=(0.9, 0.98), weight_decay=0.01)

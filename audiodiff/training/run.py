@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from audiodiff.nets.convnext1d import ConvNeXt1d, ConvNeXt1dConfig
+from audiodiff.engines.checkpoint import load_restorer
+from audiodiff.nets.bandsplit import BandSplit, BandSplitConfig
 from audiodiff.training.data import DegradedBatches
 from audiodiff.training.loop import Recipe, load_state, new_state, train
 from audiodiff.training.pack import PACK_RATE_HZ, Pack
@@ -22,12 +23,14 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder for the state; a state found there is continued")
     parser.add_argument("--steps", type=int, default=Recipe().steps, help="length of the schedule")
     parser.add_argument("--batch", type=int, default=Recipe().batch, help="excerpts a step")
+    parser.add_argument("--weights", type=Path, help="checkpoint to start from, instead of at random")
     parser.add_argument("--stop-after-s", type=float, default=math.inf, help="save and leave after this many seconds")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     recipe = replace(Recipe(), steps=args.steps, batch=args.batch)
     batches = DegradedBatches(Pack(args.pack), recipe.batch, int(recipe.excerpt_s * PACK_RATE_HZ), recipe.seed)
-    state = new_state(lambda: ConvNeXt1d(ConvNeXt1dConfig()), recipe, torch.device(args.device))
+    weights = load_restorer(args.weights).net.state_dict() if args.weights else None
+    state = new_state(lambda: BandSplit(BandSplitConfig()), recipe, torch.device(args.device), weights)
     if (args.out / "state.safetensors").exists():
         load_state(state, args.out)
     train(state, recipe, batches, args.out, args.stop_after_s)
