@@ -6,7 +6,8 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Le
@@ -20,16 +21,19 @@ from audiodiff.errors import AudiodiffError
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 
+from prefect import Flow
+
 from flows.restore_archive import RestoreConfig, RestoreResult, restore_archive
+from flows.train_model import TrainConfig, TrainResult, train_model
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, or 1 or 2 after printing a plain sentence about what is wrong."""
     given = vars(parser().parse_args(arguments))
-    given.pop("command")
+    command = COMMANDS[given.pop("command")]
     logging.getLogger("prefect.flow_runs").addFilter(_is_not_told_below)
     try:
-        result = restore_archive(RestoreConfig(**given))
+        result = command.run(command.config(**given))
     except ValidationError as error:
         for problem in error.errors():
             print(f"audiodiff: {'.'.join(map(str, problem['loc']))}: {problem['msg']}", file=sys.stderr)
@@ -37,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AudiodiffError as error:
         print(f"audiodiff: {error}", file=sys.stderr)
         return 1
-    print(_closing(result))
+    print(command.closing(result))
     return 0
 
 
@@ -46,13 +50,14 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="audiodiff", description=audiodiff.__doc__)
     top.add_argument("--version", action="version", version=f"audiodiff {audiodiff.__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    restore = commands.add_parser(
-        "restore",
-        help=RestoreConfig.__doc__,
-        description=f"{restore_archive.description} Keys and endpoints for S3 come from the environment.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    add_fields(restore, RestoreConfig, positional=("source", "destination"))
+    for name, command in COMMANDS.items():
+        one = commands.add_parser(
+            name,
+            help=command.config.__doc__,
+            description=f"{command.run.description} {command.note}".strip(),
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        add_fields(one, command.config, command.positional)
     return top
 
 
@@ -81,12 +86,42 @@ def _is_not_told_below(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], AudiodiffError))
 
 
-def _closing(result: RestoreResult) -> str:
+def _restored(result: RestoreResult) -> str:
     if not result.run_id:
         return f"Nothing to do: all {result.skipped} recordings are done."
     width = max(map(len, result.lanes))
     lanes = "\n".join(f"  {lane:<{width}}  {count:>6,}" for lane, count in result.lanes.items())
     return f"{lanes}\n  skipped{' ' * (width - 7)}  {result.skipped:>6,} (done before)\nReport: {result.report_uri}"
+
+
+def _trained(result: TrainResult) -> str:
+    gains = "\n".join(f"  {name:<32} {gain:+6.2f} dB" for name, gain in result.gains_db.items())
+    left = "finished" if result.step >= result.steps else "the same command goes on"
+    files = f"Checkpoint: {result.checkpoint}\nCard: {result.card}"
+    return f"{gains}\nStep {result.step:,} of {result.steps:,}; {left}.\n{files}"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A flow as a subcommand: its config, the arguments without a flag, and what to print at the end."""
+
+    config: type[BaseModel]
+    run: Flow[Any, Any]
+    positional: tuple[str, ...]
+    closing: Callable[[Any], str]
+    note: str = ""
+
+
+COMMANDS: dict[str, Command] = {
+    "restore": Command(
+        RestoreConfig,
+        restore_archive,
+        ("source", "destination"),
+        _restored,
+        "Keys and endpoints for S3 come from the environment.",
+    ),
+    "train": Command(TrainConfig, train_model, ("dataset", "destination"), _trained),
+}
 
 
 if __name__ == "__main__":

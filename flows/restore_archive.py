@@ -7,15 +7,15 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import torch
 from prefect import flow, get_run_logger
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import BaseModel, ConfigDict, Field
 
 import audiodiff
+from audiodiff.device import choose_device
 from audiodiff.encode import Encoding
 from audiodiff.engines import Sampling, open_engine
-from audiodiff.errors import AudiodiffError, ConfigError
+from audiodiff.errors import AudiodiffError
 from audiodiff.plan import Plan, PlanRequest
 from audiodiff.recipe import recipe_of
 from audiodiff.records import Receipt
@@ -82,9 +82,7 @@ def restore_archive(config: RestoreConfig) -> RestoreResult:
 
 def _order(config: RestoreConfig) -> Order:
     """Everything that decides the result, and the recipe that names it."""
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is cuda, but torch sees no GPU; use cpu or auto")
+    device = choose_device(config.device)
     engine = open_engine(config.engine, device)
     settings = config.model_dump(include={"preset", "evaluations", "strength", "encoding", "seed"})
     recipe, params = recipe_of(config.preset, engine, settings)

@@ -35,3 +35,22 @@ def test_the_library_runs_without_prefect() -> None:
     command = [sys.executable, "-c", code, *library]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_training_needs_no_decoders() -> None:
+    """A bare GPU machine has torch, numpy, scipy, pandas, pyarrow and safetensors."""
+    absent = (
+        "av",
+        "soundfile",
+        "soxr",
+        "s3fs",
+        "onnxruntime",
+        "speechmos",
+        "jinja2",
+        "PIL",
+        "pyroomacoustics",
+        "prefect",
+    )
+    code = f"import sys\nfor name in {absent}: sys.modules[name] = None\nimport audiodiff.training.run"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr

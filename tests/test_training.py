@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,17 +14,21 @@ import torch
 from audiodiff.diffusion.spectrum import Spectrum
 from audiodiff.encode import write_audio
 from audiodiff.engines.checkpoint import load_restorer
-from audiodiff.nets.bandsplit import BandSplit, BandSplitConfig
+from audiodiff.errors import ConfigError
+from audiodiff.nets.bandsplit import BandSplitConfig
+from audiodiff.training.curves import Curves, draw_curves, read_curves
 from audiodiff.training.data import DegradedBatches
-from audiodiff.training.export import export
-from audiodiff.training.loop import Recipe, State, learning_rate, load_state, new_state, save_state, train, train_step
+from audiodiff.training.loop import State, load_batches, load_state, new_state, save_state, train, train_step
 from audiodiff.training.losses import keep_unknown_band, relative_error, restoration_loss
 from audiodiff.training.pack import PACK_RATE_HZ, Pack
 from audiodiff.training.packing import Source, kit_sources, package_sources, write_pack
+from audiodiff.training.recipes import RECIPES, Recipe, learning_rate
+from audiodiff.training.run import TrainingOrder, run_training
+from audiodiff.training.validation import draw_cases, gains_db
 from audiodiff.waveform import Waveform
 
 TINY = BandSplitConfig(width=8, hidden=8, dilations=(1, 2))
-RECIPE = Recipe(steps=6, batch=2, excerpt_s=0.25, warmup=2, precision="float32")
+RECIPE = Recipe(steps=6, batch=2, excerpt_s=0.25, warmup=2, precision="float32", validate_every=3, net=TINY)
 DEVICE = torch.device("cpu")
 
 
@@ -39,6 +45,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
         write_audio(folder / f"{name}.wav", Waveform(sound[None].astype(np.float32), 48_000), "wav-16")
         kind = "speech" if name == "short" else name
         sources.append(Source(folder / f"{name}.wav", name, kind, "train", "CC0-1.0", "generated"))
+        sources += [replace(sources[-1], name=f"{name} held back", split="test")] if name != "short" else []
     (folder / "text.wav").write_text("no audio")
     sources.append(Source(folder / "text.wav", "text", "speech", "train", "CC0-1.0", "generated"))
     write_pack(sources, folder)
@@ -49,15 +56,25 @@ def batches(pack: Pack) -> DegradedBatches:
     return DegradedBatches(pack, RECIPE.batch, int(RECIPE.excerpt_s * PACK_RATE_HZ), RECIPE.seed)
 
 
+def silent(step: int, text: str) -> None:
+    pass
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setitem(RECIPES, "tiny", RECIPE)
+    return "tiny"
+
+
 def fresh(recipe: Recipe = RECIPE) -> State:
-    return new_state(lambda: BandSplit(TINY), recipe, DEVICE)
+    return new_state(recipe, DEVICE)
 
 
 def test_pack_holds_what_is_of_use(pack: Pack) -> None:
-    assert list(pack.index.name) == ["speech", "music", "noise"]
+    assert list(pack.index.name[pack.index.split == "train"]) == ["speech", "music", "noise"]
     assert (pack.index.frames == 48_000).all()
     assert abs(pack.read(0, 48_000)).max() == pytest.approx(0.5, abs=0.01)
-    assert pack.index.bandwidth_hz[0] < 20_000 < pack.index.bandwidth_hz[2]
+    assert pack.index.bandwidth_hz.iloc[0] < 20_000 < pack.index.bandwidth_hz.iloc[-1]
 
 
 def test_kit_rows_are_split_by_speaker_and_source(tmp_path: Path) -> None:
@@ -146,27 +163,89 @@ def test_it_learns(pack: Pack, tmp_path: Path) -> None:
         return float(relative_error(out, clean, damaged, 1e-7).mean())
 
     losses.append(loss(held))
-    train(held, recipe, DegradedBatches(pack, 4, 12_000, 0), tmp_path, log=lambda line: None)
+    train(held, recipe, DegradedBatches(pack, 4, 12_000, 0), tmp_path, [], tell=silent)
     losses.append(loss(held))
     assert losses[1] < 0.9 * losses[0]
 
 
 def test_resume_is_exact(pack: Pack, tmp_path: Path) -> None:
-    straight = train(fresh(), RECIPE, batches(pack), tmp_path / "straight", log=lambda line: None)
+    straight = train(fresh(), RECIPE, batches(pack), tmp_path / "straight", [], tell=silent)
     half, source = fresh(), batches(pack)
     while half.step < 3:
         train_step(half, RECIPE, source[half.step])
     save_state(half, tmp_path / "half")
     resumed = load_state(fresh(), tmp_path / "half")
     assert resumed.step == 3
-    train(resumed, RECIPE, batches(pack), tmp_path / "half", log=lambda line: None)
+    train(resumed, RECIPE, batches(pack), tmp_path / "half", [], tell=silent)
     for ours, theirs in zip(resumed.average.parameters(), straight.average.parameters(), strict=True):
         assert torch.equal(ours, theirs)
 
 
-def test_export_gives_a_checkpoint_that_loads(pack: Pack, tmp_path: Path) -> None:
-    state = train(fresh(), RECIPE, batches(pack), tmp_path, log=lambda line: None)
-    export(tmp_path, tmp_path / "out.safetensors", TINY)
-    restorer = load_restorer(tmp_path / "out.safetensors")
-    for ours, theirs in zip(restorer.net.parameters(), state.average.parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)
+def test_workers_make_the_same_batches(pack: Pack) -> None:
+    alone, helped = (list(load_batches(batches(pack), range(5, 8), workers)) for workers in (0, 1))
+    for ours, theirs in zip(helped, alone, strict=True):  # a worker has one thread: sums may round otherwise
+        torch.testing.assert_close(ours.damaged, theirs.damaged, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(ours.bandwidth_hz, theirs.bandwidth_hz)
+
+
+def test_a_pack_travels_as_its_folder(pack: Pack) -> None:
+    assert len(pickle.dumps(pack)) < 1_000
+    assert (pickle.loads(pickle.dumps(pack)).read(10, 50) == pack.read(10, 50)).all()  # noqa: S301  our own
+
+
+def test_validation_is_the_same_every_time_and_zero_for_no_change(pack: Pack) -> None:
+    cases = draw_cases(pack)
+    assert {case.name.partition(",")[0] for case in cases} == {"speech", "music"}
+    assert all(torch.equal(a.damaged, b.damaged) for a, b in zip(cases, draw_cases(pack), strict=True))
+    gains = gains_db(fresh().net, Spectrum(), cases)  # an untrained network changes nothing
+    assert len(gains) == len(cases) + 2
+    assert max(map(abs, gains.values())) < 0.2, gains
+
+
+def test_curves_forget_what_came_after_the_step_resumed_from(tmp_path: Path) -> None:
+    curves = Curves(tmp_path, 0)
+    for step in (1, 2, 3):
+        curves.add(step, loss=1.0 / step)
+    curves.add(3, speech=2.5)
+    curves.close()
+    Curves(tmp_path, 2).close()
+    frame = read_curves(tmp_path)
+    assert frame.step.tolist() == [1, 2]
+    assert list((tmp_path / "events").iterdir())
+    assert draw_curves(frame, ("loss", "speech")).count("<polyline") == 1
+
+
+def test_a_run_leaves_checkpoint_card_and_curves_and_goes_on(pack: Pack, tmp_path: Path, tiny: str) -> None:
+    order = TrainingOrder(pack.folder, tmp_path, tiny, stop_after_s=0.0)
+    first = run_training(order, silent)
+    assert first.step == 1
+    assert "unfinished" in first.card.read_text()
+    last = run_training(replace(order, stop_after_s=math.inf), silent)
+    assert (last.step, last.steps) == (6, 6)
+    assert {"speech", "music"} < set(last.gains_db)
+    assert set(read_curves(tmp_path).columns) >= {"step", "loss", "rate", "speech", "music"}
+    assert "<polyline" in (tmp_path / "curves.svg").read_text()
+    card = last.card.read_text()
+    assert "finished" in card
+    assert "| speech | train | CC0-1.0 | 1 |" in card
+    straight = run_training(TrainingOrder(pack.folder, tmp_path / "straight", tiny), silent)
+    assert last.checkpoint.read_bytes() == straight.checkpoint.read_bytes()
+    assert load_restorer(last.checkpoint).net.config == TINY
+
+
+def test_a_run_may_start_from_a_checkpoint(pack: Pack, tmp_path: Path, tiny: str) -> None:
+    first = run_training(TrainingOrder(pack.folder, tmp_path / "first", tiny), silent)
+    again = TrainingOrder(pack.folder, tmp_path / "again", tiny, weights=first.checkpoint, stop_after_s=0.0)
+    ours = load_restorer(run_training(again, silent).checkpoint).net.state_dict()
+    theirs = load_restorer(first.checkpoint).net.state_dict()
+    assert all((ours[name] - theirs[name]).abs().max() < 2e-3 for name in ours)
+
+
+def test_wrong_orders_are_told(pack: Pack, tmp_path: Path, tiny: str) -> None:
+    with pytest.raises(ConfigError, match="known: restore-48k"):
+        run_training(TrainingOrder(pack.folder, tmp_path, "restore-96k"), silent)
+    with pytest.raises(ConfigError, match=r"is no pack: it has no index\.parquet"):
+        run_training(TrainingOrder(tmp_path, tmp_path, tiny), silent)
+    run_training(TrainingOrder(pack.folder, tmp_path, tiny, stop_after_s=0.0), silent)
+    with pytest.raises(ConfigError, match="of another network"):
+        run_training(TrainingOrder(pack.folder, tmp_path, "restore-48k"), silent)

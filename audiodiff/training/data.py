@@ -10,9 +10,11 @@ import scipy.fft
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from audiodiff.degrade.base import add_at_snr
 from audiodiff.degrade.chain import Chain
+from audiodiff.errors import ConfigError
 from audiodiff.training.pack import PACK_RATE_HZ, Pack
 
 LEVEL = 0.1
@@ -31,14 +33,17 @@ class Batch:
     bandwidth_hz: Tensor
 
 
-class DegradedBatches:
+class DegradedBatches(Dataset[Batch]):
     """Draws batches: speech and music in given shares, varied in speed and tone, damaged in one way or in many."""
 
     def __init__(self, pack: Pack, batch: int, frames: int, seed: int, speech_share: float = 0.6) -> None:
         self.pack, self.batch, self.frames, self.seed = pack, batch, frames, seed
         self.speech_share = speech_share
         train = pack.index[pack.index.split == "train"]
-        self.pools = {kind: _Pool(train[train.kind == kind]) for kind in ("speech", "music", "noise")}
+        kinds = [kind for kind in ("speech", "music", "noise") if (train.kind == kind).any()]
+        if not {"speech", "music"} & set(kinds):
+            raise ConfigError(f"the pack in {pack.folder} has neither speech nor music to train on")
+        self.pools = {kind: Pool(train[train.kind == kind]) for kind in kinds}
 
     def __getitem__(self, index: int) -> Batch:
         """The batch of this index; the same whenever it is asked for."""
@@ -48,7 +53,8 @@ class DegradedBatches:
         return Batch(torch.stack(damaged), torch.stack(clean), torch.tensor(bandwidth))
 
     def _pair(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, float]:
-        kind = "speech" if rng.random() < self.speech_share else "music"
+        wanted = "speech" if rng.random() < self.speech_share else "music"
+        kind = wanted if wanted in self.pools else next(iter(self.pools))
         samples, bandwidth_hz = self._excerpt(kind, rng, varied=rng.random() < 0.7)
         clean = torch.from_numpy(samples)
         damaged = self._damaged(clean, kind, rng)
@@ -70,8 +76,8 @@ class DegradedBatches:
     def _noise(self, kind: str, rng: np.random.Generator) -> NDArray[np.float32]:
         """(T,) of recorded noise, of two at once (there are few, their sums are many), of babble, or of a texture."""
         choice = rng.random()
-        if choice < 0.15:
-            return _texture(self._excerpt(str(rng.choice(["speech", "music", "noise"])), rng, varied=True)[0], rng)
+        if choice < 0.15 or "noise" not in self.pools:
+            return _texture(self._excerpt(str(rng.choice(list(self.pools))), rng, varied=True)[0], rng)
         if choice < 0.3 and kind == "speech":
             voices = [self._excerpt("speech", rng, varied=True)[0] for _ in range(rng.integers(4, 10))]
             babble = np.zeros(self.frames, np.float32)
@@ -122,7 +128,7 @@ def _texture(samples: NDArray[np.float32], rng: np.random.Generator) -> NDArray[
     return texture
 
 
-class _Pool:
+class Pool:
     """Recordings of a kind, drawn with a chance proportional to the root of their length."""
 
     def __init__(self, index: pd.DataFrame) -> None:

@@ -2,53 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from audiodiff.diffusion.bridge import Bridge
 from audiodiff.diffusion.spectrum import Spectrum
+from audiodiff.nets.bandsplit import BandSplit
+from audiodiff.training.curves import Curves
 from audiodiff.training.data import Batch, DegradedBatches
 from audiodiff.training.losses import keep_unknown_band, restoration_loss
 from audiodiff.training.pack import PACK_RATE_HZ
+from audiodiff.training.recipes import Recipe, learning_rate
+from audiodiff.training.validation import Case, gains_db
+
+LOG_EVERY = 100  # steps
+SAVE_EVERY_S = 120.0
+
+Tell = Callable[[int, str], None]
+"""`tell(step, text)`: how a run says how it goes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """All that decides a training run besides its data.
-
-    `end_share` is the share of samples at t = 1, `decay_share` that of the steps in which the learning rate falls.
-    """
-
-    steps: int = 10_000
-    batch: int = 4
-    excerpt_s: float = 2.0
-    peak_rate: float = 1.5e-3
-    last_rate: float = 1e-5
-    warmup: int = 100
-    decay_share: float = 0.4
-    ema: float = 0.999
-    clip_norm: float = 1.0
-    end_share: float = 0.75
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
-    seed: int = 0
+def print_step(step: int, text: str) -> None:
+    """A line on standard output."""
+    print(f"step {step:,}: {text}", flush=True)
 
 
 @dataclass(slots=True)
 class State:
     """A run in progress: the network, its moving average, the optimiser and the next step."""
 
-    net: nn.Module
-    average: nn.Module
+    net: BandSplit
+    average: BandSplit
     optimiser: torch.optim.AdamW
     step: int = 0
 
@@ -58,51 +50,72 @@ def train(
     recipe: Recipe,
     batches: DegradedBatches,
     folder: Path,
+    cases: list[Case],
     stop_after_s: float = math.inf,
-    log: Callable[[str], None] = print,
+    workers: int = 0,
+    tell: Tell = print_step,
 ) -> State:
-    """Run to the recipe's end or `stop_after_s` seconds, saving to `folder` every two minutes."""
+    """Run to the recipe's end or `stop_after_s` seconds, saving to `folder` every two minutes and at the end.
+
+    `workers` processes make the batches, 0 this one. A run that is told to stop before its end goes on, to the same
+    weights, when it is started again from what it saved.
+    """
     started = saved = time.monotonic()
-    mean_loss = 0.0
-    with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(batches.__getitem__, state.step)
-        while state.step < recipe.steps and time.monotonic() - started < stop_after_s:
-            batch = coming.result()
-            coming = ahead.submit(batches.__getitem__, state.step + 1)
-            loss = train_step(state, recipe, batch)
-            mean_loss += (loss - mean_loss) / min(state.step, 100)
-            if state.step % 100 == 0:
-                elapsed = time.monotonic() - started
-                log(json.dumps({"step": state.step, "loss": round(mean_loss, 5), "elapsed_s": round(elapsed, 1)}))
-            if time.monotonic() - saved > 120.0:
-                save_state(state, folder)
-                saved = time.monotonic()
+    curves, recent = Curves(folder, state.step), Recent()
+    for batch in load_batches(batches, range(state.step, recipe.steps), workers):
+        recent.add(train_step(state, recipe, batch))
+        elapsed_s = time.monotonic() - started
+        if state.step % LOG_EVERY == 0 or state.step == recipe.steps:
+            loss, rate = recent.mean(), learning_rate(recipe, state.step)
+            curves.add(state.step, loss=loss, rate=rate)
+            tell(state.step, f"loss {loss:.4f} after {elapsed_s:.0f} s")
+        if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
+            gains = gains_db(state.average, Spectrum(), cases)
+            curves.add(state.step, **gains)
+            tell(state.step, ", ".join(f"{name} {gain:+.2f} dB" for name, gain in gains.items()))
+        if time.monotonic() - saved > SAVE_EVERY_S:
+            save_state(state, folder)
+            saved = time.monotonic()
+        if elapsed_s > stop_after_s:
+            break
     save_state(state, folder)
+    curves.close()
     return state
 
 
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, constant, then linear down to `last_rate`.
+class Recent:
+    """The mean of the losses since it was last asked for, without waiting for the device at every step."""
 
-    The constant part does not depend on `steps`, so a run may be lengthened or cut short until its decay begins.
-    Source: Haegele et al., "Scaling laws and compute-optimal training beyond fixed training durations", 2405.18392.
-    """
-    left = (recipe.steps - step) / max(1.0, recipe.decay_share * recipe.steps)
-    decayed = recipe.last_rate + (recipe.peak_rate - recipe.last_rate) * min(1.0, max(0.0, left))
-    return min(decayed, recipe.peak_rate * (step + 1) / recipe.warmup)
+    def __init__(self) -> None:
+        self._losses: list[Tensor] = []
+
+    def add(self, loss: Tensor) -> None:
+        """One more loss ()."""
+        self._losses.append(loss)
+
+    def mean(self) -> float:
+        """The mean; NaN where nothing came since."""
+        losses, self._losses = self._losses, []
+        return float(torch.stack(losses).mean()) if losses else math.nan
 
 
-def train_step(state: State, recipe: Recipe, batch: Batch) -> float:
-    """One step of the optimiser on a batch; returns its loss. All that is random depends on the step's number."""
+def load_batches(batches: DegradedBatches, steps: range, workers: int) -> DataLoader[Batch]:
+    """The batches of these steps in order; processes are spawned, for forks of threaded programs hang."""
+    spawn = "spawn" if workers else None
+    return DataLoader(batches, batch_size=None, sampler=steps, num_workers=workers, multiprocessing_context=spawn)
+
+
+def train_step(state: State, recipe: Recipe, batch: Batch) -> Tensor:
+    """One step of the optimiser on a batch; returns its loss (). All that is random depends on the step's number."""
     spectrum, bridge, device = Spectrum(), Bridge(), next(state.net.parameters()).device
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate(recipe, state.step)
-    generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + state.step)
+    generator = torch.Generator(device).manual_seed(recipe.seed * 1_000_003 + state.step)
     clean, damaged = batch.clean.to(device), batch.damaged.to(device)
     planes, y = spectrum.encode(clean), spectrum.encode(damaged)
-    t = _times(len(clean), recipe.end_share, generator).to(device)
+    t = _times(len(clean), recipe.end_share, generator)
     mean, deviation = bridge.marginal(planes, y, t)
-    x = mean + deviation * torch.randn(planes.shape, generator=generator).to(device)
+    x = mean + deviation * torch.randn(planes.shape, generator=generator, device=device)
     with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
         estimate: Tensor = state.net(x, y, t)
     known = keep_unknown_band(estimate, planes, batch.bandwidth_hz, PACK_RATE_HZ / 2)
@@ -113,13 +126,13 @@ def train_step(state: State, recipe: Recipe, batch: Batch) -> float:
     state.optimiser.step()
     _follow(state.average, state.net, min(recipe.ema, (1 + state.step) / (10 + state.step)))
     state.step += 1
-    return float(loss.detach())
+    return loss.detach()
 
 
 def _times(count: int, end_share: float, generator: torch.Generator) -> Tensor:
     """Times (B,): 1 for a share of the batch, uniform in (0.02, 1) for the rest."""
-    t = 0.02 + 0.98 * torch.rand(count, generator=generator)
-    return torch.where(torch.rand(count, generator=generator) < end_share, torch.ones(count), t)
+    draws = torch.rand(2, count, generator=generator, device=generator.device)
+    return torch.where(draws[0] < end_share, torch.ones_like(draws[1]), 0.02 + 0.98 * draws[1])
 
 
 @torch.no_grad()
@@ -128,12 +141,10 @@ def _follow(average: nn.Module, net: nn.Module, decay: float) -> None:
         ours.lerp_(theirs, 1.0 - decay)
 
 
-def new_state(
-    make: Callable[[], nn.Module], recipe: Recipe, device: torch.device, weights: dict[str, Tensor] | None = None
-) -> State:
+def new_state(recipe: Recipe, device: torch.device, weights: dict[str, Tensor] | None = None) -> State:
     """A run at step 0, initialised from the recipe's seed or from given weights."""
     torch.manual_seed(recipe.seed)
-    net, average = make().to(device), make().to(device)
+    net, average = BandSplit(recipe.net).to(device), BandSplit(recipe.net).to(device)
     if weights:
         net.load_state_dict(weights)
     average.load_state_dict(net.state_dict())

@@ -33,8 +33,13 @@ class Pack:
     """A pack opened for reading: `index` (a data frame of `Entry`) and the samples by memory map."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.index = pd.read_parquet(folder / "index.parquet")
         self.samples: NDArray[np.int16] = np.load(folder / "audio.npy", mmap_mode="r")
+
+    def __reduce__(self) -> tuple[type[Pack], tuple[Path]]:
+        """Travel to another process as the folder: the samples would travel as gigabytes."""
+        return Pack, (self.folder,)
 
     def read(self, start: int, frames: int) -> NDArray[np.float32]:
         """Samples (T,) from an absolute position."""

@@ -1,39 +1,110 @@
-"""Command line: `python -m audiodiff.training.run PACK OUT` trains the 48 kHz restorer, or goes on where it stopped."""
+"""A whole training run: pack in; state, curves, checkpoint and model card out.
+
+`python -m audiodiff.training.run PACK OUT --recipe NAME` is the same as the flow `train_model`, without Prefect.
+"""
 
 from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import replace
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas as pd
 import torch
 
-from audiodiff.engines.checkpoint import load_restorer
-from audiodiff.nets.bandsplit import BandSplit, BandSplitConfig
-from audiodiff.training.data import DegradedBatches
-from audiodiff.training.loop import Recipe, load_state, new_state, train
+from audiodiff.diffusion.bridge import Bridge
+from audiodiff.diffusion.spectrum import Spectrum
+from audiodiff.engines.checkpoint import load_restorer, save_restorer
+from audiodiff.errors import ConfigError
+from audiodiff.training.card import model_card
+from audiodiff.training.curves import draw_curves, read_curves
+from audiodiff.training.data import LEVEL, DegradedBatches
+from audiodiff.training.loop import Tell, load_state, new_state, print_step, train
 from audiodiff.training.pack import PACK_RATE_HZ, Pack
+from audiodiff.training.recipes import RECIPES, recipe_named
+from audiodiff.training.validation import draw_cases
+
+STATE, CHECKPOINT, CARD, PICTURE = "state.safetensors", "checkpoint.safetensors", "card.md", "curves.svg"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOrder:
+    """What to train, where; `steps` 0 is the recipe's own number, `weights` a checkpoint to start from."""
+
+    pack: Path
+    folder: Path
+    recipe: str
+    steps: int = 0
+    seed: int = 0
+    device: str = "cpu"
+    stop_after_s: float = math.inf
+    workers: int = 0
+    weights: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """How far a run came; `gains_db` are those of the last validation."""
+
+    step: int
+    steps: int
+    checkpoint: Path
+    card: Path
+    gains_db: dict[str, float]
+
+
+def run_training(order: TrainingOrder, tell: Tell = print_step) -> Trained:
+    """Start or continue the run in `order.folder`, and leave a checkpoint with its card there.
+
+    Raises `ConfigError` for an unknown recipe, a folder without a pack, or a state of another network.
+    """
+    recipe = recipe_named(order.recipe)
+    recipe = replace(recipe, steps=order.steps or recipe.steps, seed=order.seed)
+    if not (order.pack / "index.parquet").exists():
+        raise ConfigError(f"{order.pack} is no pack: it has no index.parquet; python -m audiodiff.training.packing")
+    pack = Pack(order.pack)
+    cases = draw_cases(pack)
+    weights = load_restorer(order.weights).net.state_dict() if order.weights else None
+    state = new_state(recipe, torch.device(order.device), weights)
+    if (order.folder / STATE).exists():
+        try:
+            load_state(state, order.folder)
+        except (RuntimeError, KeyError) as error:
+            raise ConfigError(f"the state in {order.folder} is of another network: {error}") from error
+    batches = DegradedBatches(pack, recipe.batch, int(recipe.excerpt_s * PACK_RATE_HZ), recipe.seed)
+    train(state, recipe, batches, order.folder, cases, order.stop_after_s, order.workers, tell)
+    checkpoint = order.folder / CHECKPOINT
+    save_restorer(state.average, Spectrum(), Bridge(), PACK_RATE_HZ, LEVEL, checkpoint)
+    curves = read_curves(order.folder)
+    (order.folder / PICTURE).write_text(draw_curves(curves, ("speech", "music")))
+    gains = _last_gains(curves)
+    card = order.folder / CARD
+    card.write_text(model_card(checkpoint, order.recipe, recipe, state.step, pack.index, gains))
+    return Trained(state.step, recipe.steps, checkpoint, card, gains)
+
+
+def _last_gains(curves: pd.DataFrame) -> dict[str, float]:
+    """The newest value of every curve but those of the optimiser."""
+    names = [name for name in curves.columns if name not in {"step", "loss", "rate"}]
+    return {name: float(curves[name].dropna().iloc[-1]) for name in names}
 
 
 def main() -> None:
     """Parse the arguments and train."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pack", type=Path, help="folder written by audiodiff.training.pack")
-    parser.add_argument("out", type=Path, help="folder for the state; a state found there is continued")
-    parser.add_argument("--steps", type=int, default=Recipe().steps, help="length of the schedule")
-    parser.add_argument("--batch", type=int, default=Recipe().batch, help="excerpts a step")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pack", type=Path, help="folder written by audiodiff.training.packing")
+    parser.add_argument("out", type=Path, help="folder of the run; a state found there is continued")
+    parser.add_argument("--recipe", choices=RECIPES, default="restore-48k")
+    parser.add_argument("--steps", type=int, default=0, help="length of the schedule; 0 is the recipe's own")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--weights", type=Path, help="checkpoint to start from, instead of at random")
     parser.add_argument("--stop-after-s", type=float, default=math.inf, help="save and leave after this many seconds")
+    parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1), help="to make batches")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    args = parser.parse_args()
-    recipe = replace(Recipe(), steps=args.steps, batch=args.batch)
-    batches = DegradedBatches(Pack(args.pack), recipe.batch, int(recipe.excerpt_s * PACK_RATE_HZ), recipe.seed)
-    weights = load_restorer(args.weights).net.state_dict() if args.weights else None
-    state = new_state(lambda: BandSplit(BandSplitConfig()), recipe, torch.device(args.device), weights)
-    if (args.out / "state.safetensors").exists():
-        load_state(state, args.out)
-    train(state, recipe, batches, args.out, args.stop_after_s)
+    args = vars(parser.parse_args())
+    run_training(TrainingOrder(folder=args.pop("out"), **args))
 
 
 if __name__ == "__main__":
