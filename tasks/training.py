@@ -9,6 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from audiodiff.errors import ConfigError
+from audiodiff.training.pack import INDEX
 from audiodiff.training.packing import kit_sources, write_pack
 from audiodiff.training.recipes import recipe_named
 from audiodiff.training.run import Trained, TrainingOrder, run_training
@@ -18,11 +19,11 @@ from tasks.progress import RunProgress
 @task(name="pack", cache_policy=NO_CACHE, persist_result=False)
 def pack_dataset(dataset: Path, folder: Path) -> Path:
     """The pack of a dataset: the dataset itself if it is one, else one made in `folder`, once."""
-    if (dataset / "index.parquet").exists():
+    if (dataset / INDEX).exists():
         return dataset
     if not (dataset / "manifest.csv").exists():
-        raise ConfigError(f"{dataset} holds neither a pack (index.parquet) nor a manifest.csv")
-    if not (folder / "index.parquet").exists():
+        raise ConfigError(f"{dataset} holds neither a pack ({INDEX}) nor a manifest.csv")
+    if not (folder / INDEX).exists():
         index = write_pack(list(kit_sources(dataset / "manifest.csv")), folder)
         get_run_logger().info("packed %d recordings of %s", len(index), dataset)
     return folder

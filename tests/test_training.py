@@ -24,6 +24,7 @@ from audiodiff.training.pack import PACK_RATE_HZ, Pack
 from audiodiff.training.packing import Source, kit_sources, package_sources, write_pack
 from audiodiff.training.recipes import RECIPES, Recipe, learning_rate
 from audiodiff.training.run import TrainingOrder, run_training
+from audiodiff.training.travel import join, split
 from audiodiff.training.validation import draw_cases, gains_db
 from audiodiff.waveform import Waveform
 
@@ -191,6 +192,22 @@ def test_workers_make_the_same_batches(pack: Pack) -> None:
 def test_a_pack_travels_as_its_folder(pack: Pack) -> None:
     assert len(pickle.dumps(pack)) < 1_000
     assert (pickle.loads(pickle.dumps(pack)).read(10, 50) == pack.read(10, 50)).all()  # noqa: S301  our own
+
+
+def test_a_pack_travels_in_parts(pack: Pack, tmp_path: Path) -> None:
+    parts = split(pack, tmp_path / "parts", kbps=64.0, part_mib=0.02)
+    assert len(parts) > 2
+    held_back = parts[-1].rename(tmp_path / parts[-1].name)
+    first_missing = join(tmp_path / "parts", tmp_path / "joined")
+    assert 0 < first_missing < len(pack.samples)
+    held_back.rename(parts[-1])
+    assert join(tmp_path / "parts", tmp_path / "joined") == 0
+    joined = Pack(tmp_path / "joined")
+    assert joined.index.name.tolist() == pack.index.name.tolist()
+    assert joined.index.bandwidth_hz.max() <= 20_000
+    tone = slice(0, 48_000)
+    ours, theirs = joined.samples[tone].astype(float), pack.samples[tone].astype(float)
+    assert np.corrcoef(ours, theirs)[0, 1] > 0.98
 
 
 def test_validation_is_the_same_every_time_and_zero_for_no_change(pack: Pack) -> None:

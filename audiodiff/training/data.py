@@ -21,7 +21,7 @@ LEVEL = 0.1
 """RMS that the engines bring a recording to before the model; training jitters around it."""
 
 _ALONE = ("clip", "bandlimit", "noise", "hum", "hiss", "crackle")
-_CASES = {"clean": 0.03, "archive": 0.37, "recorded noise": 0.3} | dict.fromkeys(_ALONE, 0.3 / len(_ALONE))
+_CASES = {"clean": 0.03, "archive": 0.27, "recorded noise": 0.48} | dict.fromkeys(_ALONE, 0.22 / len(_ALONE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Batch:
 class DegradedBatches(Dataset[Batch]):
     """Draws batches: speech and music in given shares, varied in speed and tone, damaged in one way or in many."""
 
-    def __init__(self, pack: Pack, batch: int, frames: int, seed: int, speech_share: float = 0.6) -> None:
+    def __init__(self, pack: Pack, batch: int, frames: int, seed: int, speech_share: float = 0.65) -> None:
         self.pack, self.batch, self.frames, self.seed = pack, batch, frames, seed
         self.speech_share = speech_share
         train = pack.index[pack.index.split == "train"]
@@ -70,7 +70,7 @@ class DegradedBatches(Dataset[Batch]):
         damaged = clean if case == "recorded noise" else Chain.draw(case, rng).apply(clean, PACK_RATE_HZ)
         if case == "recorded noise" or (case == "archive" and rng.random() < 0.5):
             noise = torch.from_numpy(self._noise(kind, rng))
-            damaged = add_at_snr(damaged, noise, float(rng.uniform(-3.0, 25.0)))
+            damaged = add_at_snr(damaged, noise, float(rng.uniform(-4.0, 20.0)))
         return damaged
 
     def _noise(self, kind: str, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -7,6 +7,9 @@ from torch import Tensor
 
 from audiodiff.diffusion.spectrum import Spectrum
 
+CLEAN_ENOUGH = 3e-3
+"""Relative power of the error, -25 dB, below which an excerpt counts for less and less."""
+
 
 def keep_unknown_band(estimate: Tensor, clean: Tensor, bandwidth_hz: Tensor, nyquist_hz: float) -> Tensor:
     """Put the clean planes into the estimate (B, 2, F, N) above each recording's own bandwidth (B,).
@@ -32,14 +35,14 @@ def restoration_loss(spectrum: Spectrum, estimate: Tensor, planes: Tensor, clean
 
 
 def relative_error(estimate: Tensor, clean: Tensor, damaged: Tensor, floor: float) -> Tensor:
-    """Root of the error's power over the signal's, (B, ...) to (B,): 1 where the estimate is silence.
+    """Root of the error's power over the signal's, (B, ...) to (B,): about 1 where the estimate is silence.
 
     A little of the damaged power counts as signal, lest pauses in the clean excerpt drown all else; so does `floor`,
     the power that is silence: 50 dB below the level that models work at.
     """
     dims = tuple(range(1, clean.dim()))
     power = clean.square().mean(dims) + 0.03 * damaged.square().mean(dims) + floor
-    return ((estimate - clean).square().mean(dims) / power + 1e-5).sqrt()
+    return ((estimate - clean).square().mean(dims) / power + CLEAN_ENOUGH).sqrt()
 
 
 def multi_resolution_log_l1(estimate: Tensor, clean: Tensor, sizes: tuple[int, ...] = (512, 2048)) -> Tensor:

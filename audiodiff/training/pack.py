@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 PACK_RATE_HZ = 48_000
+INDEX, AUDIO = "index.parquet", "audio.npy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,13 @@ class Pack:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.index = pd.read_parquet(folder / "index.parquet")
-        self.samples: NDArray[np.int16] = np.load(folder / "audio.npy", mmap_mode="r")
+        self.index = self.read_index(folder)
+        self.samples: NDArray[np.int16] = np.load(folder / AUDIO, mmap_mode="r")
+
+    @staticmethod
+    def read_index(folder: Path) -> pd.DataFrame:
+        """The index alone."""
+        return pd.read_parquet(folder / INDEX)
 
     def __reduce__(self) -> tuple[type[Pack], tuple[Path]]:
         """Travel to another process as the folder: the samples would travel as gigabytes."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from audiodiff.errors import MediaError
 from audiodiff.media import read_audio
 from audiodiff.metrics.meter import Meter
-from audiodiff.training.pack import PACK_RATE_HZ, Entry
+from audiodiff.training.pack import AUDIO, INDEX, PACK_RATE_HZ, Entry
 
 LONGEST_S, SHORTEST_S = 150.0, 0.5
 QUIETEST_PEAK = 1e-3
@@ -67,9 +67,9 @@ def write_pack(sources: Sequence[Source], folder: Path, threads: int = 2) -> pd.
             entries.append(Entry(*meta, bandwidth_hz, start, len(samples)))
             chunks.append(samples)
             start += len(samples)
-    np.save(folder / "audio.npy", np.concatenate(chunks))
+    np.save(folder / AUDIO, np.concatenate(chunks))
     index = pd.DataFrame([asdict(entry) for entry in entries])
-    index.to_parquet(folder / "index.parquet")
+    index.to_parquet(folder / INDEX)
     return index
 
 

@@ -25,7 +25,7 @@ class Recipe:
     decay_share: float = 0.7
     ema: float = 0.999
     clip_norm: float = 1.0
-    end_share: float = 0.75
+    end_share: float = 0.85
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     validate_every: int = 1_000
     seed: int = 0

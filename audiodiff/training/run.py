@@ -22,7 +22,7 @@ from audiodiff.training.card import model_card
 from audiodiff.training.curves import draw_curves, read_curves
 from audiodiff.training.data import LEVEL, DegradedBatches
 from audiodiff.training.loop import Tell, load_state, new_state, print_step, train
-from audiodiff.training.pack import PACK_RATE_HZ, Pack
+from audiodiff.training.pack import INDEX, PACK_RATE_HZ, Pack
 from audiodiff.training.recipes import RECIPES, recipe_named
 from audiodiff.training.validation import draw_cases
 
@@ -62,8 +62,8 @@ def run_training(order: TrainingOrder, tell: Tell = print_step) -> Trained:
     """
     recipe = recipe_named(order.recipe)
     recipe = replace(recipe, steps=order.steps or recipe.steps, seed=order.seed)
-    if not (order.pack / "index.parquet").exists():
-        raise ConfigError(f"{order.pack} is no pack: it has no index.parquet; python -m audiodiff.training.packing")
+    if not (order.pack / INDEX).exists():
+        raise ConfigError(f"{order.pack} is no pack: it has no {INDEX}; python -m audiodiff.training.packing")
     pack = Pack(order.pack)
     cases = draw_cases(pack)
     weights = load_restorer(order.weights).net.state_dict() if order.weights else None
