@@ -14,7 +14,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -24,6 +24,7 @@ import torch
 
 from audiodiff.degrade.base import add_at_snr
 from audiodiff.degrade.chain import Chain
+from audiodiff.degrade.noise import Noise
 from audiodiff.engines import RestorationEngine, Sampling
 from audiodiff.engines.bridge import BridgeEngine, load_default
 from audiodiff.engines.checkpoint import load_restorer
@@ -65,17 +66,8 @@ TITLES = {
 }
 NOISES = ("storm.ogg", "coffee-shop.ogg", "train.ogg", "ambi_haunted_hum.flac", "ambi_lunar_land.flac")
 SNRS_DB = (0, 5, 10, 15)
-FAULTS = (
-    *(f"recorded noise {snr_db} dB" for snr_db in SNRS_DB),
-    "clip",
-    "bandlimit",
-    "noise",
-    "hum",
-    "hiss",
-    "crackle",
-    "archive",
-    "clean",
-)
+ADDITIVE = tuple(f"{kind} noise {snr_db} dB" for kind in ("recorded", "steady") for snr_db in SNRS_DB)
+FAULTS = (*ADDITIVE, "hum", "hiss", "crackle", "clip", "bandlimit", "archive", "clean")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +125,8 @@ def main() -> None:
         results += measure(clips, noises(args.kit), engine, evaluations)
         speed[evaluations] = real_time_factor(clips, engine, evaluations)
         print(f"\nEvaluations: {evaluations}; real-time factor {speed[evaluations]:.3f}\n")
-        print(table([result for result in results if result.evaluations == evaluations]), flush=True)
+        these = [result for result in results if result.evaluations == evaluations]
+        print(f"{table(these)}\n\n{summary(these)}", flush=True)
     if args.out:
         write_json(args.out, engine, speed, results)
 
@@ -186,6 +179,9 @@ def damage(clip: Clip, fault: str, recorded: list[Block]) -> tuple[Block, str]:
         at = int(rng.integers(len(recorded)))
         noise = np.resize(np.roll(recorded[at], -int(rng.integers(recorded[at].shape[1])), axis=1), clean.shape)
         return add_at_snr(clean, torch.from_numpy(noise), float(fault.split()[-2])).numpy(), NOISES[at]
+    if fault.startswith("steady noise"):
+        steady = Chain((replace(Noise.draw(rng), snr_db=float(fault.split()[-2])),))
+        return steady.apply(clean, RATE_HZ).numpy(), steady.to_json()
     chain = Chain.draw(fault, rng)
     while not chain.faults and fault != "clean":  # "archive" may draw nothing; that is what "clean" measures
         chain = Chain.draw(fault, rng)
@@ -267,6 +263,17 @@ def table(results: list[Result]) -> str:
             _change(mos, 2), _gain(mos, 2), f"{mean['level_db']:+.1f}",
         ))  # fmt: skip
     return markdown(header, rows, labels=2)
+
+
+def summary(results: list[Result]) -> str:
+    """Mean gains of SI-SDR on additive noise at 0 to 15 dB, by kind of noise and of recording."""
+    frame = pd.DataFrame([asdict(result) for result in results if result.fault in ADDITIVE])
+    frame["gain"] = frame.si_sdr_out_db - frame.si_sdr_in_db
+    frame["noise"] = frame.fault.str.split().str[0]
+    frame["sound"] = frame.kind.str.split(",").str[0]
+    means = frame.groupby(["noise", "sound"]).gain.mean()
+    parts = [f"{noise} over {sound} {gain:+.1f}" for (noise, sound), gain in means.items()]
+    return f"Additive noise at 0 to 15 dB, gain of SI-SDR: {frame.gain.mean():+.1f} dB ({', '.join(parts)})"
 
 
 _PAIRS = (("si_sdr_in_db", "si_sdr_out_db"), ("lsd_in_db", "lsd_out_db"), ("dnsmos_in", "dnsmos_out"))

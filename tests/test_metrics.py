@@ -339,3 +339,11 @@ def test_delay_is_found_to_the_sample_and_removed(delay, gain):
     moved = aligned(estimate, reference)
     assert moved.shape == reference.shape
     np.testing.assert_allclose(moved[1000:29_000], gain * reference[1000:29_000])
+
+
+def test_a_delay_is_looked_for_no_further_than_told() -> None:
+    steady = np.sin(2 * np.pi * 100.0 * np.arange(4_000) / 8_000)  # repeats every 80 samples
+    late = np.concatenate([np.zeros(30), steady])
+    assert align_delay(late, steady, most=60) == 30
+    assert abs(align_delay(late, steady, most=20)) <= 20
+    assert aligned(late, steady, most=60) == pytest.approx(steady)

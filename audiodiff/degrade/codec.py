@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiodiff.errors import ConfigError
+from audiodiff.metrics.paired import aligned
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,8 @@ class Codec:
         format_ = FORMATS[self.codec]
         encode, decode = (_to_sndfile, _from_sndfile) if format_.sndfile else (_to_ffmpeg, _from_ffmpeg)
         padded = np.pad(row, (0, int(2 * _LATEST_S * rate)))  # for the encoder's delay, and so that none is too short
-        return _aligned(decode(encode(padded, rate, format_, self.kbps), format_), row, rate)
+        coded = decode(encode(padded, rate, format_, self.kbps), format_)
+        return aligned(coded, row, most=int(_LATEST_S * rate)).astype(np.float32, copy=False)
 
 
 def _to_sndfile(row: NDArray[np.float32], rate: int, format_: Format, kbps: float) -> bytes:
@@ -140,15 +142,3 @@ def _from_ffmpeg(data: bytes, format_: Format) -> NDArray[np.float32]:
         for frame in container.decode(audio=0):
             parts += [converted.to_ndarray()[0] for converted in to_float.resample(frame)]
     return np.concatenate(parts).astype(np.float32, copy=False)
-
-
-def _aligned(coded: NDArray[np.float32], original: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """The coded samples shifted by the lag, at most `_LATEST_S`, at which they resemble the original (T,) most."""
-    size = len(original) + len(coded)
-    spectrum = np.fft.rfft(coded, size) * np.fft.rfft(original, size).conj()
-    likeness = np.fft.irfft(spectrum, size)
-    reach = min(int(_LATEST_S * rate), size // 2 - 1)
-    lag = int(np.argmax(np.concatenate([likeness[: reach + 1], likeness[-reach:]])))
-    lag = lag if lag <= reach else lag - 2 * reach - 1
-    shifted = coded[lag:] if lag >= 0 else np.pad(coded, (-lag, 0))
-    return np.resize(np.pad(shifted, (0, max(0, len(original) - len(shifted)))), len(original))

@@ -44,20 +44,26 @@ def log_spectral_distance_db(estimate: Signal, reference: Signal, sample_rate: i
     return _like(difference_db.square().mean(-2).sqrt().mean(-1), estimate)
 
 
-def align_delay(estimate: NDArray[np.floating], reference: NDArray[np.floating]) -> int:
+def align_delay(estimate: NDArray[np.floating], reference: NDArray[np.floating], most: int | None = None) -> int:
     """Return by how many samples `estimate` (T1,) lags behind `reference` (T2,); negative if it leads.
 
-    The maximum of the cross-correlation of the two signals without their means; polarity is ignored.
+    The maximum of the cross-correlation of the two signals without their means, where given within `most` samples
+    either way; polarity is ignored.
     """
     x = estimate.astype(np.float64) - estimate.mean()
     s = reference.astype(np.float64) - reference.mean()
     correlation = scipy.signal.correlate(x, s, mode="full", method="fft")
-    return int(np.abs(correlation).argmax()) - (len(s) - 1)
+    zero = len(s) - 1
+    first = 0 if most is None else max(0, zero - most)
+    last = None if most is None else zero + most + 1
+    return int(np.abs(correlation[first:last]).argmax()) + first - zero
 
 
-def aligned(estimate: NDArray[np.floating], reference: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return `estimate` (T1,) without its delay, cut or filled with zeros to the reference's (T2,)."""
-    delay = align_delay(estimate, reference)
+def aligned(
+    estimate: NDArray[np.floating], reference: NDArray[np.floating], most: int | None = None
+) -> NDArray[np.floating]:
+    """Return `estimate` (T1,) without its delay (`align_delay`), cut or zero-filled to the reference's (T2,)."""
+    delay = align_delay(estimate, reference, most)
     moved = np.zeros(len(reference), estimate.dtype)
     start, stop = max(0, -delay), min(len(reference), len(estimate) - delay)
     moved[start:stop] = estimate[start + delay : stop + delay]
