@@ -10,6 +10,7 @@ from torch import Tensor
 
 from audiodiff.diffusion.bridge import Bridge
 from audiodiff.diffusion.chunking import Chunking, overlap_add
+from audiodiff.diffusion.shrink import shrink_change
 from audiodiff.diffusion.spectrum import Spectrum
 from audiodiff.nets.bandsplit import BandSplit, BandSplitConfig
 
@@ -125,6 +126,17 @@ def test_time_is_heard() -> None:
     net, y = awake(BandSplit(SMALL)), 0.1 * normal(1, 2, 768, 20)
     with torch.no_grad():
         assert (net(y, y, torch.tensor([0.2])) - net(y, y, torch.tensor([1.0]))).abs().max() > 1e-5
+
+
+def test_small_changes_are_doubted_and_large_ones_believed() -> None:
+    damaged, change = 0.1 * normal(1, 2, 8, 5), 0.1 * normal(1, 2, 8, 5, seed=1)
+    torch.testing.assert_close(shrink_change(damaged + change, damaged, 0.0), damaged + change)
+    small = shrink_change(damaged + 1e-4 * change, damaged, 0.2) - damaged
+    assert small.norm() < 0.01 * (1e-4 * change).norm()
+    silenced = shrink_change(0.0 * damaged, damaged, 0.2)
+    torch.testing.assert_close(silenced, damaged * (1 - 1 / 1.04), atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(shrink_change(change, 0.0 * damaged, 0.2), change)
+    assert torch.equal(shrink_change(damaged, damaged, 0.2), damaged)
 
 
 CHUNKINGS = [Chunking(100, 20, 16, 3), Chunking(64, 32, 7, 1), Chunking(50, 10, 20, 2)]

@@ -27,7 +27,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for weight in net.head.weights:
         torch.nn.init.normal_(weight, std=0.01)
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_restorer(net, Spectrum(), Bridge(), 48_000, 0.1, path)
+    save_restorer(net, Spectrum(), Bridge(), 48_000, 0.1, 0.1, path)
     return path
 
 
@@ -63,7 +63,7 @@ def test_an_engine_is_loaded_once_for_all_threads() -> None:
 def test_checkpoint_round_trip_is_exact_to_half_precision(checkpoint: Path, tmp_path: Path) -> None:
     first = load_restorer(checkpoint)
     again = tmp_path / "again.safetensors"
-    save_restorer(first.net, first.spectrum, first.bridge, first.sample_rate, first.level, again)
+    save_restorer(first.net, first.spectrum, first.bridge, first.sample_rate, first.level, first.doubt, again)
     assert again.read_bytes() == checkpoint.read_bytes()
 
 

@@ -55,7 +55,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> BridgeEngine:
     for weight in net.head.weights:
         torch.nn.init.normal_(weight, std=0.2)
     path = tmp_path_factory.mktemp("model") / "random.safetensors"
-    save_restorer(net, Spectrum(), Bridge(), 48_000, 0.1, path)
+    save_restorer(net, Spectrum(), Bridge(), 48_000, 0.1, 0.1, path)
     return BridgeEngine("random", load_restorer(path), "cpu")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from audiodiff.diffusion.shrink import shrink_change
 from audiodiff.engines import Sampling
 from audiodiff.engines.checkpoint import Restorer, load_restorer
 
@@ -49,6 +50,7 @@ class BridgeEngine:
             return torch.stack(planes).to(y)
 
         x0 = self.restorer.bridge.sample(self.restorer.net, y, sampling.evaluations, noise)
+        x0 = shrink_change(x0, y, self.restorer.doubt)
         return spectrum.decode(x0, length).reshape(batch, channels, length).cpu()
 
 

@@ -24,18 +24,22 @@ KEY = "audiodiff"
 
 @dataclass(frozen=True, slots=True)
 class Restorer:
-    """A trained restorer: the network and the conventions it was trained under. `level` is an RMS."""
+    """A trained restorer: the network and the conventions it works under.
+
+    `level` is the RMS it wants its input at, `doubt` how far it errs (`diffusion.shrink`).
+    """
 
     net: BandSplit
     spectrum: Spectrum
     bridge: Bridge
     sample_rate: int
     level: float
+    doubt: float
     sha256: str
 
 
 def save_restorer(
-    net: BandSplit, spectrum: Spectrum, bridge: Bridge, sample_rate: int, level: float, path: Path
+    net: BandSplit, spectrum: Spectrum, bridge: Bridge, sample_rate: int, level: float, doubt: float, path: Path
 ) -> None:
     """Write the checkpoint; weights are rounded to half precision."""
     header = {
@@ -45,6 +49,7 @@ def save_restorer(
         "bridge": asdict(bridge),
         "sample_rate": sample_rate,
         "level": level,
+        "doubt": doubt,
     }
     weights = {name: tensor.detach().cpu().half().contiguous() for name, tensor in net.state_dict().items()}
     save_file(weights, path, metadata={KEY: json.dumps(header, sort_keys=True)})
@@ -71,6 +76,7 @@ def load_restorer(path: Path, device: str = "cpu") -> Restorer:
         Bridge(**header["bridge"]),
         header["sample_rate"],
         header["level"],
+        header["doubt"],
         digest,
     )
 

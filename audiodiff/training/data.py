@@ -20,6 +20,9 @@ from audiodiff.training.pack import PACK_RATE_HZ, Pack
 LEVEL = 0.1
 """RMS that the engines bring a recording to before the model; training jitters around it."""
 
+DOUBT = 0.2
+"""How far trained networks err (`diffusion.shrink`), by trial on held-back recordings."""
+
 _ALONE = ("clip", "bandlimit", "noise", "hum", "hiss", "crackle")
 _CASES = {"clean": 0.03, "archive": 0.27, "recorded noise": 0.48} | dict.fromkeys(_ALONE, 0.22 / len(_ALONE))
 

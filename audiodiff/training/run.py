@@ -20,7 +20,7 @@ from audiodiff.engines.checkpoint import load_restorer, save_restorer
 from audiodiff.errors import ConfigError
 from audiodiff.training.card import model_card
 from audiodiff.training.curves import draw_curves, read_curves
-from audiodiff.training.data import LEVEL, DegradedBatches
+from audiodiff.training.data import DOUBT, LEVEL, DegradedBatches
 from audiodiff.training.loop import Tell, load_state, new_state, print_step, train
 from audiodiff.training.pack import INDEX, PACK_RATE_HZ, Pack
 from audiodiff.training.recipes import RECIPES, recipe_named
@@ -76,7 +76,7 @@ def run_training(order: TrainingOrder, tell: Tell = print_step) -> Trained:
     batches = DegradedBatches(pack, recipe.batch, int(recipe.excerpt_s * PACK_RATE_HZ), recipe.seed)
     train(state, recipe, batches, order.folder, cases, order.stop_after_s, order.workers, tell)
     checkpoint = order.folder / CHECKPOINT
-    save_restorer(state.average, Spectrum(), Bridge(), PACK_RATE_HZ, LEVEL, checkpoint)
+    save_restorer(state.average, Spectrum(), Bridge(), PACK_RATE_HZ, LEVEL, DOUBT, checkpoint)
     curves = read_curves(order.folder)
     (order.folder / PICTURE).write_text(draw_curves(curves, ("speech", "music")))
     gains = _last_gains(curves)

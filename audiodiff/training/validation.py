@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from audiodiff.degrade.base import add_at_snr
 from audiodiff.degrade.chain import Chain
+from audiodiff.diffusion.shrink import shrink_change
 from audiodiff.diffusion.spectrum import Spectrum
 from audiodiff.metrics.paired import si_sdr_db
-from audiodiff.training.data import LEVEL, Pool
+from audiodiff.training.data import DOUBT, LEVEL, Pool
 from audiodiff.training.pack import PACK_RATE_HZ, Pack
 
 _CASES = ("recorded noise 0 dB", "recorded noise 10 dB", "noise", "hum", "crackle", "clip")
@@ -50,13 +51,14 @@ def draw_cases(pack: Pack, seed: int = 0) -> list[Case]:
 
 @torch.inference_mode()
 def gains_db(net: nn.Module, spectrum: Spectrum, cases: list[Case]) -> dict[str, float]:
-    """The mean gain of SI-SDR in dB for each case, by one evaluation."""
+    """The mean gain of SI-SDR in dB for each case, as an engine restores it by one evaluation."""
     device = next(net.parameters()).device
     gains: dict[str, float] = {}
     by_kind: defaultdict[str, list[float]] = defaultdict(list)
     for case in cases:
         y = spectrum.encode(case.damaged.to(device))
-        restored = spectrum.decode(net(y, y, torch.ones(len(y), device=device)), case.clean.shape[1]).cpu()
+        estimate = shrink_change(net(y, y, torch.ones(len(y), device=device)), y, DOUBT)
+        restored = spectrum.decode(estimate, case.clean.shape[1]).cpu()
         before, after = (si_sdr_db(signal, case.clean).clamp_max(BEST_DB) for signal in (case.damaged, restored))
         gains[case.name] = float((after - before).mean())
         by_kind[case.name.partition(",")[0]].append(gains[case.name])
