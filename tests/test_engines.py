@@ -76,6 +76,28 @@ def test_damaged_and_foreign_checkpoints_are_named(checkpoint: Path, tmp_path: P
         load_restorer(tmp_path / "missing.safetensors")
 
 
+def test_a_batch_too_large_is_halved_and_not_tried_again(checkpoint: Path) -> None:
+    engine = BridgeEngine("small", load_restorer(checkpoint), "cpu")
+    x = 0.1 * torch.randn(7, 2, 20 * HOP, generator=torch.Generator().manual_seed(0))
+    starts, sampling, tried = [HOP * index for index in range(7)], Sampling(), []
+    whole = engine.restore(x, starts, sampling)
+    forward = engine.restorer.net.forward
+
+    def small_memory(given: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+        tried.append(len(given))
+        if len(given) > 2 * 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return forward(given, *rest)
+
+    engine.restorer.net.forward = small_memory
+    torch.testing.assert_close(engine.restore(x, starts, sampling), whole)
+    assert tried == [14, 6, 2, 2, 2, 2, 2, 2, 2]
+    assert engine.largest_batch == 1
+    engine.restorer.net.forward = lambda *given: small_memory(torch.zeros(99), *given)
+    with pytest.raises(torch.OutOfMemoryError):
+        engine.restore(x, starts, sampling)
+
+
 def test_noise_depends_on_position_alone() -> None:
     whole = shared_noise((1, 2, 3), 0, 300, 8)
     torch.testing.assert_close(shared_noise((1, 2, 3), 117, 100, 8), whole[:, :, 117:217])

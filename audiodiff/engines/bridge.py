@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import resources
 from pathlib import Path
 
@@ -26,6 +27,7 @@ class BridgeEngine:
         self.hop = restorer.spectrum.hop
         self.restorer = restorer
         self.device = torch.device(device)
+        self.largest_batch = sys.maxsize
 
     def margin(self, sampling: Sampling) -> int:
         """Reach of the network times the evaluations, plus the STFT window, in whole hops."""
@@ -33,9 +35,28 @@ class BridgeEngine:
         frames = self.restorer.net.reach * sampling.evaluations + 2 * -(-spectrum.n_fft // spectrum.hop)
         return frames * self.hop
 
-    @torch.inference_mode()
     def restore(self, windows: Tensor, starts: list[int], sampling: Sampling) -> Tensor:
-        """Restore (B, C, W) samples; W and `starts` are whole hops."""
+        """Restore (B, C, W) samples; W and `starts` are whole hops.
+
+        Where memory does not suffice the batch is halved, and no larger one is tried again.
+        """
+        parts: list[Tensor] = []
+        done = 0
+        while done < len(windows):
+            size = min(self.largest_batch, len(windows) - done)
+            try:
+                parts.append(self._restore(windows[done : done + size], starts[done : done + size], sampling))
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise
+                self.largest_batch = size // 2
+                continue
+            done += size
+        return torch.cat(parts)
+
+    @torch.inference_mode()
+    def _restore(self, windows: Tensor, starts: list[int], sampling: Sampling) -> Tensor:
+        """Restore (B, C, W) in one go."""
         batch, channels, length = windows.shape
         spectrum = self.restorer.spectrum
         y = spectrum.encode(windows.to(self.device).reshape(batch * channels, length))  # (B C, 2, F, N)
