@@ -177,7 +177,7 @@ def start_flow(folder: Path) -> float:
 def memory(folder: Path, minutes: float) -> None:
     """Peak memory of a fresh process that restores one stereo file, a short and a long one."""
     print(f"\nPeak memory of one process, stereo 44.1 kHz (goal < {MEMORY_GOAL_MIB} MiB, whatever the length):")
-    for length in (1.0, minutes):
+    for length in dict.fromkeys((1.0, minutes)):
         source = folder / f"long-{length:g}"
         source.mkdir()
         make_long_file(source / "tape.wav", length)

@@ -124,12 +124,16 @@ class _Block(nn.Module):
     def forward(self, h: Tensor, time: Tensor) -> Tensor:
         """(B, N, K, W), (B, 64) to (B, N, K, W)."""
         gain, shift = self.modulation(time)[:, None, None].chunk(2, dim=3)  # (B, 1, 1, W) each
-        z = self.norm(h) * (self.band_gain + gain) + (self.band_shift + shift)
+        z = torch.addcmul(self.band_shift + shift, self.norm(h), self.band_gain + gain)
         z = self.contract(functional.gelu(self.expand(_with_neighbours(z, self.dilation))))
-        h = h + self.scale * z
-        z = self.norm_bands(h).transpose(2, 3)  # (B, N, W, K)
-        mixed: Tensor = self.contract_bands(functional.gelu(self.expand_bands(z)))
-        return h + self.scale_bands * mixed.transpose(2, 3)
+        h = torch.addcmul(h, self.scale, z)
+        z = functional.gelu(_over_bands(self.expand_bands, self.norm_bands(h)))
+        return torch.addcmul(h, self.scale_bands, _over_bands(self.contract_bands, z))
+
+
+def _over_bands(layer: nn.Linear, z: Tensor) -> Tensor:
+    """The layer along the bands of (B, N, K, W): transposing instead would cost as much as the product."""
+    return torch.matmul(layer.weight, z) + layer.bias[:, None]
 
 
 def _with_neighbours(z: Tensor, distance: int) -> Tensor:
