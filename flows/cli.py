@@ -95,10 +95,10 @@ def _restored(result: RestoreResult) -> str:
 
 
 def _trained(result: TrainResult) -> str:
-    gains = "\n".join(f"  {name:<32} {gain:+6.2f} dB" for name, gain in result.gains_db.items())
+    gains = "".join(f"  {name:<32} {gain:+6.2f} dB\n" for name, gain in result.gains_db.items())
     left = "finished" if result.step >= result.steps else "the same command goes on"
     files = f"Checkpoint: {result.checkpoint}\nCard: {result.card}"
-    return f"{gains}\nStep {result.step:,} of {result.steps:,}; {left}.\n{files}"
+    return f"{gains}Step {result.step:,} of {result.steps:,}; {left}.\n{files}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def test_the_library_runs_without_prefect() -> None:
 
 
 def test_training_needs_no_decoders() -> None:
-    """A bare GPU machine has torch, numpy, scipy, pandas, pyarrow and safetensors."""
+    """A bare GPU machine has torch, torchaudio, numpy, scipy, pandas, pyarrow and safetensors."""
     absent = (
         "av",
         "soundfile",

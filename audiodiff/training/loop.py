@@ -23,6 +23,7 @@ from audiodiff.training.pack import PACK_RATE_HZ
 from audiodiff.training.recipes import Recipe, learning_rate
 from audiodiff.training.validation import Case, gains_db
 
+STATE = "state.safetensors"
 LOG_EVERY = 100  # steps
 SAVE_EVERY_S = 120.0
 
@@ -119,7 +120,7 @@ def train_step(state: State, recipe: Recipe, batch: Batch) -> Tensor:
     with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
         estimate: Tensor = state.net(x, y, t)
     known = keep_unknown_band(estimate, planes, batch.bandwidth_hz, PACK_RATE_HZ / 2)
-    loss = restoration_loss(spectrum, known, planes, clean, damaged)
+    loss = restoration_loss(spectrum, known, planes, y, clean, damaged)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(state.net.parameters(), recipe.clip_norm)
@@ -162,12 +163,12 @@ def save_state(state: State, folder: Path) -> None:
         tensors |= {f"optimiser.{index}.{k}": v for k, v in slot.items()}
     partial = folder / "state.partial"
     save_file(tensors, partial, metadata={"step": str(state.step)})
-    partial.rename(folder / "state.safetensors")
+    partial.rename(folder / STATE)
 
 
 def load_state(state: State, folder: Path) -> State:
     """Continue the run saved in `folder`; `state` must be of the same recipe."""
-    tensors = load_file(folder / "state.safetensors")
+    tensors = load_file(folder / STATE)
     state.net.load_state_dict(_part(tensors, "net."))
     state.average.load_state_dict(_part(tensors, "average."))
     slots: dict[int, dict[str, Tensor]] = {}

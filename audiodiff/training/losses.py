@@ -21,15 +21,19 @@ def keep_unknown_band(estimate: Tensor, clean: Tensor, bandwidth_hz: Tensor, nyq
     return torch.where(known[:, None, :, None], estimate, clean)
 
 
-def restoration_loss(spectrum: Spectrum, estimate: Tensor, planes: Tensor, clean: Tensor, damaged: Tensor) -> Tensor:
+def restoration_loss(
+    spectrum: Spectrum, estimate: Tensor, planes: Tensor, y: Tensor, clean: Tensor, damaged: Tensor
+) -> Tensor:
     """Relative errors of planes (B, 2, F, N) and of samples (B, T), with a little of the log magnitudes.
+
+    `planes` are the clean ones, `y` the damaged ones.
 
     Every excerpt counts alike, whatever its level. Tried and worse: absolute errors, which loud excerpts rule; decibels
     of error, whose slope grows without bound where it is small, so that nearly clean excerpts teach "leave be"; more of
     the log magnitudes, after which spectra are right and waveforms wrong.
     """
     waveform = spectrum.decode(estimate, clean.shape[-1])
-    compressed = relative_error(estimate, planes, spectrum.encode(damaged), floor=1e-4)
+    compressed = relative_error(estimate, planes, y, floor=1e-4)
     time = relative_error(waveform, clean, damaged, floor=1e-7)
     return (compressed + time).mean() + 0.04 * multi_resolution_log_l1(waveform, clean)
 

@@ -21,12 +21,12 @@ from audiodiff.errors import ConfigError
 from audiodiff.training.card import model_card
 from audiodiff.training.curves import draw_curves, read_curves
 from audiodiff.training.data import DOUBT, LEVEL, DegradedBatches
-from audiodiff.training.loop import Tell, load_state, new_state, print_step, train
+from audiodiff.training.loop import STATE, Tell, load_state, new_state, print_step, train
 from audiodiff.training.pack import INDEX, PACK_RATE_HZ, Pack
 from audiodiff.training.recipes import RECIPES, recipe_named
 from audiodiff.training.validation import draw_cases
 
-STATE, CHECKPOINT, CARD, PICTURE = "state.safetensors", "checkpoint.safetensors", "card.md", "curves.svg"
+CHECKPOINT, CARD, PICTURE = "checkpoint.safetensors", "card.md", "curves.svg"
 
 
 @dataclass(frozen=True, slots=True)
