@@ -17,6 +17,7 @@ class Passthrough:
     sample_rate = 48_000
     level = 0.1
     hop = 512
+    batch = 1
 
     def margin(self, sampling: Sampling) -> int:  # noqa: ARG002  the engine protocol
         """Any context will do; this much keeps the windows of the shape other engines see."""
