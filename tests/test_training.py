@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import pickle
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from audiodiff.diffusion.spectrum import Spectrum
+from audiodiff.degrade.presets import PRESETS
 from audiodiff.encode import write_audio
+from audiodiff.engines import Sampling
+from audiodiff.engines.bridge import BridgeEngine
 from audiodiff.engines.checkpoint import load_restorer
 from audiodiff.errors import ConfigError
 from audiodiff.nets.bandsplit import BandSplitConfig
+from audiodiff.nets.unet import UNetConfig
 from audiodiff.training.curves import Curves, draw_curves, read_curves
-from audiodiff.training.data import DegradedBatches
+from audiodiff.training.data import DegradedBatches, replay
 from audiodiff.training.loop import State, load_batches, load_state, new_state, save_state, train, train_step
-from audiodiff.training.losses import CLEAN_ENOUGH, keep_unknown_band, relative_error, restoration_loss
-from audiodiff.training.pack import PACK_RATE_HZ, Pack
+from audiodiff.training.losses import CLEAN_ENOUGH, free_lost_phase, keep_unknown_band, relative_error, restoration_loss
+from audiodiff.training.pack import Pack
 from audiodiff.training.packing import Source, kit_sources, package_sources, write_pack
-from audiodiff.training.recipes import RECIPES, Recipe, learning_rate
+from audiodiff.training.recipes import RECIPES, Recipe, learning_rate, recipe_named
 from audiodiff.training.run import TrainingOrder, run_training
+from audiodiff.training.team import Team
 from audiodiff.training.travel import join, split
 from audiodiff.training.validation import draw_cases, gains_db
 from audiodiff.waveform import Waveform
 
 TINY = BandSplitConfig(width=8, hidden=8, dilations=(1, 2))
 RECIPE = Recipe(steps=6, batch=2, excerpt_s=0.25, warmup=2, precision="float32", validate_every=3, net=TINY)
+SPEECH_RECIPE = replace(
+    recipe_named("speech-16k"),
+    **{name: getattr(RECIPE, name) for name in ("steps", "batch", "excerpt_s", "warmup", "validate_every")},
+    net=UNetConfig(widths=(4, 6, 8), blocks=1, middle=1),
+)
+EITHER = pytest.mark.parametrize("recipe", [RECIPE, SPEECH_RECIPE], ids=["48k", "speech"])
 DEVICE = torch.device("cpu")
 
 
@@ -52,10 +63,6 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
     sources.append(Source(folder / "text.wav", "text", "speech", "train", "CC0-1.0", "generated"))
     write_pack(sources, folder)
     return Pack(folder)
-
-
-def batches(pack: Pack) -> DegradedBatches:
-    return DegradedBatches(pack, RECIPE.batch, int(RECIPE.excerpt_s * PACK_RATE_HZ), RECIPE.seed)
 
 
 def silent(step: int, text: str) -> None:
@@ -107,12 +114,58 @@ def test_packages_leave_out_what_is_held_back(tmp_path: Path) -> None:
 
 
 def test_a_batch_depends_on_its_index_alone(pack: Pack) -> None:
-    first, second = batches(pack), batches(pack)
+    first, second = DegradedBatches(pack, RECIPE), DegradedBatches(pack, RECIPE)
     _ = second[0]
     assert torch.equal(first[3].damaged, second[3].damaged)
     assert torch.equal(first[3].clean, second[3].clean)
     assert not torch.equal(first[3].damaged, first[4].damaged)
     assert first[3].damaged.shape == (2, 12_000)
+
+
+def test_processes_share_a_batch_out(pack: Pack) -> None:
+    whole = DegradedBatches(pack, RECIPE)[3]
+    parts = [DegradedBatches(pack, RECIPE, Team(rank, 2).places(RECIPE.batch))[3] for rank in (0, 1)]
+    assert torch.equal(torch.cat([part.damaged for part in parts]), whole.damaged)
+    with pytest.raises(ConfigError, match="a batch of 2 cannot be shared out evenly among 3"):
+        Team(0, 3).places(RECIPE.batch)
+
+
+@pytest.mark.parametrize("rate_hz", [16_000, 48_000])
+@pytest.mark.parametrize("seconds", [0.8, 1.0, 1.25])
+def test_excerpts_are_played_at_the_rate_and_speed_asked_for(rate_hz: int, seconds: float) -> None:
+    time = np.arange(48_000) / 48_000
+    low, high = (np.sin(2 * np.pi * hertz * time).astype(np.float32) for hertz in (500, 9_900))
+    frames = round(seconds * rate_hz)
+    played = replay(low + high, frames, rate_hz)
+    spectrum = np.abs(np.fft.rfft(played)) / frames * 2  # a line each second^-1, so at the same place at any speed
+    assert spectrum[500] == pytest.approx(1.0, abs=0.01)
+    assert spectrum[501:].max() == pytest.approx(1.0 if rate_hz == 48_000 else 0.0, abs=0.01)
+
+
+def test_excerpts_fade_out_below_the_nyquist_frequency_as_an_engines_input_does() -> None:
+    click = np.zeros(48_000, np.float32)
+    click[24_000] = 1.0
+    ours = replay(click, 16_000, 16_000)
+    theirs = Waveform(click[None], 48_000).resample(16_000).samples[0]
+    difference = np.abs(np.fft.rfft(ours)) - np.abs(np.fft.rfft(theirs))
+    assert np.abs(difference).max() < 0.15 / 3
+    assert np.abs(difference[:7_300]).max() < 0.01 / 3
+
+
+def test_a_speech_recipe_draws_voices_up_to_its_own_nyquist_frequency(pack: Pack) -> None:
+    batch = DegradedBatches(pack, replace(SPEECH_RECIPE, batch=8))[0]
+    assert batch.clean.shape == (8, 4_000)
+    spectra = torch.fft.rfft(batch.clean).abs()
+    fundamental = spectra.argmax(dim=1) * 4.0  # hertz: a quarter of a second; the pulse is of 440 Hz
+    assert ((fundamental > 440 * 0.7) & (fundamental < 440 * 1.4)).all()
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
+def test_recipes_are_whole(recipe: Recipe) -> None:
+    assert sum(recipe.cases.values()) == pytest.approx(1.0)
+    assert set(recipe.cases) <= {*PRESETS, "recorded noise"}
+    assert recipe.net.bins == recipe.spectrum.bins
+    assert json.loads(json.dumps(asdict(recipe)))["rate_hz"] == recipe.rate_hz
 
 
 def test_nothing_is_learnt_above_the_known_band() -> None:
@@ -122,13 +175,25 @@ def test_nothing_is_learnt_above_the_known_band() -> None:
     assert (kept[:, :, 6:] == 1).all()
 
 
-def test_losses_are_finite_on_silence() -> None:
+@EITHER
+def test_losses_are_finite_on_silence(recipe: Recipe) -> None:
     silence = torch.zeros(1, 4_096, requires_grad=True)
-    planes = Spectrum().encode(silence)
+    planes = recipe.spectrum.encode(silence)
     nothing = torch.zeros(1, 4_096)
-    restoration_loss(Spectrum(), planes, *[torch.zeros_like(planes)] * 2, nothing, nothing).backward()
+    restoration_loss(recipe.spectrum, planes, *[torch.zeros_like(planes)] * 2, nothing, nothing).backward()
     assert silence.grad is not None
     assert silence.grad.isfinite().all()
+
+
+def test_a_lost_band_counts_by_its_magnitudes_alone() -> None:
+    clean, y = torch.randn(2, 2, 64, 20, generator=torch.Generator().manual_seed(0)), torch.zeros(2, 2, 64, 20)
+    y[:, :, :40] = clean[:, :, :40]  # the upper bins were cut off
+    turned = torch.stack([-clean[:, 1], clean[:, 0]], dim=1)  # by a quarter
+    target = free_lost_phase(turned, clean, y)
+    torch.testing.assert_close(target[:, :, 43:], turned[:, :, 43:])  # where nothing is left, any phase is right
+    torch.testing.assert_close(target[:, :, :37], clean[:, :, :37])  # where the signal is, only its own
+    silent = free_lost_phase(torch.zeros_like(clean), clean, y)
+    assert torch.isfinite(silent).all()
 
 
 @pytest.mark.parametrize("level", [0.001, 1.0])
@@ -151,13 +216,14 @@ def test_until_its_decay_a_longer_run_is_the_same(pack: Pack) -> None:
     assert learning_rate(Recipe(steps=1_000), 250) == learning_rate(Recipe(steps=9_000), 250)
 
 
-def test_it_learns(pack: Pack, tmp_path: Path) -> None:
-    recipe = replace(RECIPE, steps=40, batch=4, peak_rate=3e-3)
+@EITHER
+def test_it_learns(pack: Pack, tmp_path: Path, recipe: Recipe) -> None:
+    recipe = replace(recipe, steps=40, batch=4, peak_rate=3e-3)
     losses: list[float] = []
-    held, source = fresh(recipe), batches(pack)
+    held, source = fresh(recipe), DegradedBatches(pack, recipe)
 
     def loss(state: State) -> float:
-        spectrum, unseen = Spectrum(), [source[1_000 + index] for index in range(8)]
+        spectrum, unseen = recipe.spectrum, [source[1_000 + index] for index in range(8)]
         damaged, clean = (torch.cat([getattr(batch, name) for batch in unseen]) for name in ("damaged", "clean"))
         y = spectrum.encode(damaged)
         with torch.no_grad():
@@ -165,26 +231,28 @@ def test_it_learns(pack: Pack, tmp_path: Path) -> None:
         return float(relative_error(out, clean, damaged, 1e-7).mean())
 
     losses.append(loss(held))
-    train(held, recipe, DegradedBatches(pack, 4, 12_000, 0), tmp_path, [], tell=silent)
+    train(held, recipe, source, tmp_path, [], tell=silent)
     losses.append(loss(held))
     assert losses[1] < 0.9 * losses[0]
 
 
-def test_resume_is_exact(pack: Pack, tmp_path: Path) -> None:
-    straight = train(fresh(), RECIPE, batches(pack), tmp_path / "straight", [], tell=silent)
-    half, source = fresh(), batches(pack)
+@EITHER
+def test_resume_is_exact(pack: Pack, tmp_path: Path, recipe: Recipe) -> None:
+    source = DegradedBatches(pack, recipe)
+    straight = train(fresh(recipe), recipe, source, tmp_path / "straight", [], tell=silent)
+    half = fresh(recipe)
     while half.step < 3:
-        train_step(half, RECIPE, source[half.step])
+        train_step(half, recipe, source[half.step])
     save_state(half, tmp_path / "half")
-    resumed = load_state(fresh(), tmp_path / "half")
+    resumed = load_state(fresh(recipe), tmp_path / "half")
     assert resumed.step == 3
-    train(resumed, RECIPE, batches(pack), tmp_path / "half", [], tell=silent)
+    train(resumed, recipe, source, tmp_path / "half", [], tell=silent)
     for ours, theirs in zip(resumed.average.parameters(), straight.average.parameters(), strict=True):
         assert torch.equal(ours, theirs)
 
 
 def test_workers_make_the_same_batches(pack: Pack) -> None:
-    alone, helped = (list(load_batches(batches(pack), range(5, 8), workers)) for workers in (0, 1))
+    alone, helped = (list(load_batches(DegradedBatches(pack, RECIPE), range(5, 8), workers)) for workers in (0, 1))
     for ours, theirs in zip(helped, alone, strict=True):  # a worker has one thread: sums may round otherwise
         torch.testing.assert_close(ours.damaged, theirs.damaged, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(ours.bandwidth_hz, theirs.bandwidth_hz)
@@ -211,12 +279,15 @@ def test_a_pack_travels_in_parts(pack: Pack, tmp_path: Path) -> None:
     assert np.corrcoef(ours, theirs)[0, 1] > 0.98
 
 
-def test_validation_is_the_same_every_time_and_zero_for_no_change(pack: Pack) -> None:
-    cases = draw_cases(pack)
-    assert {case.name.partition(",")[0] for case in cases} == {"speech", "music"}
-    assert all(torch.equal(a.damaged, b.damaged) for a, b in zip(cases, draw_cases(pack), strict=True))
-    gains = gains_db(fresh().net, Spectrum(), cases)  # an untrained network changes nothing
-    assert len(gains) == len(cases) + 2
+@EITHER
+def test_validation_is_the_same_every_time_and_zero_for_no_change(pack: Pack, recipe: Recipe) -> None:
+    cases = draw_cases(pack, recipe)
+    kinds = {case.name.partition(",")[0] for case in cases}
+    assert kinds == ({"speech"} if recipe is SPEECH_RECIPE else {"speech", "music"})
+    assert all(case.clean.shape == (4, 3 * recipe.rate_hz) for case in cases)
+    assert all(torch.equal(a.damaged, b.damaged) for a, b in zip(cases, draw_cases(pack, recipe), strict=True))
+    gains = gains_db(fresh(recipe).net, recipe.spectrum, cases)  # an untrained network changes nothing
+    assert len(gains) == len(cases) + len(kinds)
     assert max(map(abs, gains.values())) < 0.2, gains
 
 
@@ -249,6 +320,28 @@ def test_a_run_leaves_checkpoint_card_and_curves_and_goes_on(pack: Pack, tmp_pat
     straight = run_training(TrainingOrder(pack.folder, tmp_path / "straight", tiny), silent)
     assert last.checkpoint.read_bytes() == straight.checkpoint.read_bytes()
     assert load_restorer(last.checkpoint).net.config == TINY
+
+
+def test_a_run_of_the_speech_network_leaves_a_checkpoint_that_restores(
+    pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RECIPES, "tiny speech", replace(SPEECH_RECIPE, steps=2))
+    trained = run_training(TrainingOrder(pack.folder, tmp_path, "tiny speech"), silent)
+    assert "| network | `UNet`, 0.0" in trained.card.read_text()
+    restorer = load_restorer(trained.checkpoint)
+    assert (restorer.net.config, restorer.sample_rate) == (SPEECH_RECIPE.net, 16_000)
+    engine = BridgeEngine("speech", restorer, "cpu")
+    window = 0.1 * torch.randn(1, 1, 20 * engine.hop, generator=torch.Generator().manual_seed(0))
+    assert engine.restore(window, [0], Sampling()).isfinite().all()
+
+
+def test_the_seed_is_the_recipes_own_unless_one_is_given(
+    pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RECIPES, "seven", replace(RECIPE, steps=1, seed=7, cases={"recorded noise": 1.0}))
+    for name, seed, told in (("own", None, 7), ("zero", 0, 0)):
+        trained = run_training(TrainingOrder(pack.folder, tmp_path / name, "seven", seed=seed), silent)
+        assert f"--seed {told}`" in trained.card.read_text()
 
 
 def test_a_run_may_start_from_a_checkpoint(pack: Pack, tmp_path: Path, tiny: str) -> None:

@@ -23,10 +23,15 @@ NoiseSource = Callable[[int], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """The variance-exploding bridge: `sigma2(t) = c (k**(2t) - 1) / (2 ln k)`."""
+    """The variance-exploding bridge: `sigma2(t) = c (k**(2t) - 1) / (2 ln k)`.
+
+    `spread` is the standard deviation of noise that blurs the damaged end: what a model builds lost bands from, which
+    at a single evaluation it would otherwise have to invent from nothing.
+    """
 
     k: float = 2.6
     c: float = 0.4
+    spread: float = 0.05
 
     def variance(self, t: Tensor) -> Tensor:
         """Accumulated variance sigma2 at time t in [0, 1]."""
@@ -37,23 +42,24 @@ class Bridge:
         s2 = _like(self.variance(t), x0)
         s2_end = self.variance(torch.ones_like(s2))
         mean = ((s2_end - s2) * x0 + s2 * y) / s2_end
-        return mean, (s2 * (s2_end - s2) / s2_end).sqrt()
+        return mean, (s2 * (s2_end - s2) / s2_end + (s2 / s2_end * self.spread) ** 2).sqrt()
 
     def sample(self, model: Denoiser, y: Tensor, evaluations: int, noise: NoiseSource) -> Tensor:
         """Walk from the damaged y (B, ...) to an estimate of the clean signal in `evaluations` model calls.
 
-        One evaluation predicts at t = 1, where x_t is y itself and no noise enters: it is deterministic.
+        One evaluation predicts at t = 1, from y and its blur alone; `noise(0)` is the blur, `noise(n)` comes after the
+        nth evaluation.
         """
+        if evaluations < 1:
+            raise ValueError(f"evaluations is {evaluations}; it must be 1 or more")
         times = torch.linspace(1.0, 0.0, evaluations + 1, device=y.device)
-        x = y
-        for step in range(evaluations):
-            x0 = model(x, y, times[step].expand(y.shape[0]))
-            if step == evaluations - 1:
-                return x0
-            s2, s2_next = self.variance(times[step]), self.variance(times[step + 1])
-            ratio = s2_next / s2
+        x = y + self.spread * noise(0)
+        for step in range(1, evaluations):
+            x0 = model(x, y, times[step - 1].expand(y.shape[0]))
+            s2_next = self.variance(times[step])
+            ratio = s2_next / self.variance(times[step - 1])
             x = ratio * x + (1.0 - ratio) * x0 + (s2_next * (1.0 - ratio)).sqrt() * noise(step)
-        raise ValueError(f"evaluations is {evaluations}; it must be 1 or more")
+        return model(x, y, times[evaluations - 1].expand(y.shape[0]))
 
 
 def _like(value: Tensor, x: Tensor) -> Tensor:

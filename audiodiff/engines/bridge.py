@@ -24,16 +24,17 @@ class BridgeEngine:
         self.sha256 = restorer.sha256
         self.sample_rate = restorer.sample_rate
         self.level = restorer.level
-        self.hop = restorer.spectrum.hop
+        self.hop = restorer.spectrum.hop * restorer.net.stride
         self.restorer = restorer
         self.device = torch.device(device)
+        self.batch = 8 if self.device.type == "cuda" else 1  # a CPU gains nothing by more
         self.largest_batch = sys.maxsize
 
     def margin(self, sampling: Sampling) -> int:
-        """Reach of the network times the evaluations, plus the STFT window, in whole hops."""
+        """Reach of the network times the evaluations, plus the STFT window, in whole hops of the engine."""
         spectrum = self.restorer.spectrum
         frames = self.restorer.net.reach * sampling.evaluations + 2 * -(-spectrum.n_fft // spectrum.hop)
-        return frames * self.hop
+        return -(-frames // self.restorer.net.stride) * self.hop
 
     def restore(self, windows: Tensor, starts: list[int], sampling: Sampling) -> Tensor:
         """Restore (B, C, W) samples; W and `starts` are whole hops.
@@ -60,7 +61,7 @@ class BridgeEngine:
         batch, channels, length = windows.shape
         spectrum = self.restorer.spectrum
         y = spectrum.encode(windows.to(self.device).reshape(batch * channels, length))  # (B C, 2, F, N)
-        first = [start // self.hop for start in starts for _ in range(channels)]
+        first = [start // spectrum.hop for start in starts for _ in range(channels)]
         channel = [index for _ in starts for index in range(channels)]
 
         def noise(step: int) -> Tensor:

@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from audiodiff.diffusion.bridge import Bridge
 from audiodiff.diffusion.spectrum import Spectrum
 from audiodiff.errors import EngineError
-from audiodiff.nets.bandsplit import BandSplit, BandSplitConfig
+from audiodiff.nets import NETS, Net
 
-FORMAT = "audiodiff-restorer-2"
+FORMAT = "audiodiff-restorer-3"
 KEY = "audiodiff"
 """The one metadata entry; safetensors writes several in no fixed order."""
 
@@ -29,7 +29,7 @@ class Restorer:
     `level` is the RMS it wants its input at, `doubt` how far it errs (`diffusion.shrink`).
     """
 
-    net: BandSplit
+    net: Net
     spectrum: Spectrum
     bridge: Bridge
     sample_rate: int
@@ -39,11 +39,12 @@ class Restorer:
 
 
 def save_restorer(
-    net: BandSplit, spectrum: Spectrum, bridge: Bridge, sample_rate: int, level: float, doubt: float, path: Path
+    net: Net, spectrum: Spectrum, bridge: Bridge, sample_rate: int, level: float, doubt: float, path: Path
 ) -> None:
     """Write the checkpoint; weights are rounded to half precision."""
     header = {
         "format": FORMAT,
+        "network": type(net).__name__,
         "net": asdict(net.config),
         "spectrum": asdict(spectrum),
         "bridge": asdict(bridge),
@@ -56,7 +57,7 @@ def save_restorer(
 
 
 def load_restorer(path: Path, device: str = "cpu") -> Restorer:
-    """Read a checkpoint; one that is damaged or of another kind raises `EngineError` naming the file."""
+    """Read a checkpoint; one that is damaged, of another kind or network, raises `EngineError` naming the file."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
@@ -66,7 +67,10 @@ def load_restorer(path: Path, device: str = "cpu") -> Restorer:
     header: dict[str, Any] = json.loads(metadata.get(KEY, "{}"))
     if header.get("format") != FORMAT:
         raise EngineError(f"checkpoint {path} is of format {header.get('format')!r}, not {FORMAT!r}")
-    net = BandSplit(_config(**header["net"]))
+    if header["network"] not in NETS:
+        raise EngineError(f"checkpoint {path} is of network {header['network']!r}; known: {', '.join(NETS)}")
+    config, network = NETS[header["network"]]
+    net = network(config(**{name: _with_tuples(value) for name, value in header["net"].items()}))
     net.load_state_dict(weights)
     net.eval().requires_grad_(requires_grad=False)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -81,7 +85,6 @@ def load_restorer(path: Path, device: str = "cpu") -> Restorer:
     )
 
 
-def _config(bands: list[list[int]], dilations: list[int], **sizes: int) -> BandSplitConfig:
-    """The sizes as JSON holds them, where tuples are lists."""
-    pairs = tuple((count, bins) for count, bins in bands)
-    return BandSplitConfig(bands=pairs, dilations=tuple(dilations), **sizes)
+def _with_tuples(value: Any) -> Any:
+    """JSON has no tuples: lists are made such again, to the innermost."""
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value

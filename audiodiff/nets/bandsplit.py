@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_TIME_FEATURES, _TIME_WIDTH = 32, 64
-_FEATURES, _GAINS = 6, 6  # per bin: in and out, real and imaginary parts counted singly
+from audiodiff.nets.planes import GAINS, TIME_FEATURES, level_of, restored, time_features
+
+_TIME_WIDTH = 64
+_FEATURES = 6  # per bin, real and imaginary parts counted singly
 _FLOOR_REACH = 64  # frames either side, 0.7 s: speech pauses more often than that
 
 
@@ -50,13 +52,18 @@ class BandSplit(nn.Module):
         self.config = config
         count = sum(number for number, _ in config.bands)
         self.embed = _PerBand([(number, bins * _FEATURES, config.width) for number, bins in config.bands])
-        self.time = nn.Sequential(nn.Linear(_TIME_FEATURES, _TIME_WIDTH), nn.SiLU())
+        self.time = nn.Sequential(nn.Linear(TIME_FEATURES, _TIME_WIDTH), nn.SiLU())
         self.blocks = nn.ModuleList(_Block(count, config, dilation) for dilation in config.dilations)
         self.norm = nn.LayerNorm(config.width)
         self.expand = _PerBand([(count, config.width, 2 * config.width)])
-        self.head = _PerBand([(number, 2 * config.width, bins * _GAINS) for number, bins in config.bands])
+        self.head = _PerBand([(number, 2 * config.width, bins * GAINS) for number, bins in config.bands])
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)
+
+    @property
+    def stride(self) -> int:
+        """Frames of the grid that the windows of one signal must share: any frame will do."""
+        return 1
 
     @property
     def reach(self) -> int:
@@ -67,14 +74,14 @@ class BandSplit(nn.Module):
         """x_t and y (B, 2, F, N), t (B,) to the clean estimate (B, 2, F, N)."""
         h = torch.cat(self.embed(self._split(_features(x, y))), dim=0)  # (K, B N, W)
         h = h.transpose(0, 1).reshape(y.shape[0], y.shape[3], *h.shape[::2])  # (B, N, K, W)
-        time: Tensor = self.time(_time_features(t))  # (B, 64)
+        time: Tensor = self.time(time_features(t))  # (B, 64)
         for block in self.blocks:
             h = block(h, time)
         h = self.norm(h).flatten(0, 1).transpose(0, 1)  # (K, B N, W)
         (h,) = self.expand([h])
         parts = self.head(torch.split(functional.gelu(h), [number for number, _ in self.config.bands]))
         out = self._join(parts, y).float()  # (B, 6, F, N)
-        return y + _complex_product(out[:, 0:2], y) + _complex_product(out[:, 2:4], x) + out[:, 4:6]
+        return restored(out, x, y)
 
     def _split(self, features: Tensor) -> list[Tensor]:
         """(B, 6, F, N) to one (number, B N, bins * 6) for each width of band."""
@@ -86,7 +93,7 @@ class BandSplit(nn.Module):
     def _join(self, parts: list[Tensor], y: Tensor) -> Tensor:
         """One (number, B N, bins * 6) for each width of band to (B, 6, F, N)."""
         batch, frames = y.shape[0], y.shape[3]
-        shaped = [part.reshape(part.shape[0], batch, frames, _GAINS, -1) for part in parts]
+        shaped = [part.reshape(part.shape[0], batch, frames, GAINS, -1) for part in parts]
         return torch.cat([part.permute(1, 3, 0, 4, 2).flatten(2, 3) for part in shaped], dim=2)
 
 
@@ -149,22 +156,7 @@ def _features(x: Tensor, y: Tensor) -> Tensor:
     The last is the idea of minimum statistics (Martin, IEEE TSAP 9(5), 2001): what never falls below a level is
     noise or hum of that level.
     """
-    power = y.square().sum(dim=1)  # (B, F, N)
-    level = ((power + 1e-8).log() + 6.0) / 3.0  # about zero mean and unit variance over what training draws
+    level = level_of(y)
     slow = functional.avg_pool1d(level, 5, stride=1, padding=2, count_include_pad=False)
     floor = -functional.max_pool1d(-slow, 2 * _FLOOR_REACH + 1, stride=1, padding=_FLOOR_REACH)
     return torch.stack([x[:, 0], x[:, 1], y[:, 0], y[:, 1], level, level - floor], dim=1)
-
-
-def _time_features(t: Tensor) -> Tensor:
-    """(B,) in [0, 1] to sines and cosines (B, 32)."""
-    rates = torch.exp(torch.linspace(0.0, math.log(100.0), _TIME_FEATURES // 2, device=t.device))
-    angles = t[:, None] * rates
-    return torch.cat([angles.sin(), angles.cos()], dim=1)
-
-
-def _complex_product(a: Tensor, b: Tensor) -> Tensor:
-    """Product of two complex planes (B, 2, F, N)."""
-    real = a[:, 0] * b[:, 0] - a[:, 1] * b[:, 1]
-    imag = a[:, 0] * b[:, 1] + a[:, 1] * b[:, 0]
-    return torch.stack([real, imag], dim=1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 import audiodiff
-from audiodiff.nets.bandsplit import BandSplit
+from audiodiff.nets import new_net
 from audiodiff.training.pack import PACK_RATE_HZ
 from audiodiff.training.recipes import Recipe
 
@@ -20,7 +20,8 @@ def model_card(
     checkpoint: Path, name: str, recipe: Recipe, step: int, index: pd.DataFrame, gains_db: dict[str, float]
 ) -> str:
     """Markdown for a checkpoint; `index` is the pack's, `gains_db` the last validation's."""
-    parameters = sum(p.numel() for p in BandSplit(recipe.net).parameters())
+    net = new_net(recipe.net)
+    parameters = sum(p.numel() for p in net.parameters())
     state = "finished" if step >= recipe.steps else f"**unfinished**: {step:,} of {recipe.steps:,} steps"
     digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     hours = step * recipe.batch * recipe.excerpt_s / 3600.0
@@ -30,7 +31,7 @@ def model_card(
         "| | |",
         "|---|---|",
         f"| file | `{checkpoint.name}`, half precision, sha256 `{digest}` |",
-        f"| network | `BandSplit`, {parameters / 1e6:.2f} M parameters |",
+        f"| network | `{type(net).__name__}`, {parameters / 1e6:.2f} M parameters, {recipe.rate_hz / 1000:g} kHz |",
         f"| training | {state}; {hours:.1f} hours of audio seen; audiodiff {audiodiff.__version__} |",
         "| licence | that of the code; what it was trained on is listed below |",
         "",

@@ -13,14 +13,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from audiodiff.diffusion.bridge import Bridge
-from audiodiff.diffusion.spectrum import Spectrum
-from audiodiff.nets.bandsplit import BandSplit
+from audiodiff.diffusion.bridge import Bridge, Denoiser
+from audiodiff.nets import Net, new_net
 from audiodiff.training.curves import Curves
 from audiodiff.training.data import Batch, DegradedBatches
 from audiodiff.training.losses import keep_unknown_band, restoration_loss
-from audiodiff.training.pack import PACK_RATE_HZ
 from audiodiff.training.recipes import Recipe, learning_rate
+from audiodiff.training.team import ALONE, Team
 from audiodiff.training.validation import Case, gains_db
 
 STATE = "state.safetensors"
@@ -38,11 +37,15 @@ def print_step(step: int, text: str) -> None:
 
 @dataclass(slots=True)
 class State:
-    """A run in progress: the network, its moving average, the optimiser and the next step."""
+    """A run in progress: the network, its moving average, the optimiser and the next step.
 
-    net: BandSplit
-    average: BandSplit
+    `denoise` is how the network is called in training: itself, or joined to those of other processes, or compiled.
+    """
+
+    net: Net
+    average: Net
     optimiser: torch.optim.AdamW
+    denoise: Denoiser
     step: int = 0
 
 
@@ -55,49 +58,59 @@ def train(
     stop_after_s: float = math.inf,
     workers: int = 0,
     tell: Tell = print_step,
+    team: Team = ALONE,
 ) -> State:
     """Run to the recipe's end or `stop_after_s` seconds, saving to `folder` every two minutes and at the end.
 
     `workers` processes make the batches, 0 this one. A run that is told to stop before its end goes on, to the same
-    weights, when it is started again from what it saved.
+    weights, when it is started again from what it saved. Of a team the leader alone writes, validates and tells.
     """
-    started = saved = time.monotonic()
-    curves, recent = Curves(folder, state.step), Recent()
+    started = time.monotonic()
+    log = _Log(folder, recipe, cases, tell, state.step) if team.leads else None
+    losses: list[Tensor] = []  # of the steps since the last line: to read one, the device must be waited for
     for batch in load_batches(batches, range(state.step, recipe.steps), workers):
-        recent.add(train_step(state, recipe, batch))
+        losses.append(train_step(state, recipe, batch, team))
         elapsed_s = time.monotonic() - started
         if state.step % LOG_EVERY == 0 or state.step == recipe.steps:
-            loss, rate = recent.mean(), learning_rate(recipe, state.step)
-            curves.add(state.step, loss=loss, rate=rate)
-            tell(state.step, f"loss {loss:.4f} after {elapsed_s:.0f} s")
-        if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
-            gains = gains_db(state.average, Spectrum(), cases)
-            curves.add(state.step, **gains)
-            tell(state.step, ", ".join(f"{name} {gain:+.2f} dB" for name, gain in gains.items()))
-        if time.monotonic() - saved > SAVE_EVERY_S:
-            save_state(state, folder)
-            saved = time.monotonic()
-        if elapsed_s > stop_after_s:
+            loss = team.mean(torch.stack(losses).mean())
+            losses = []
+            if log:
+                log.loss(state.step, loss, elapsed_s)
+        if log:
+            log.step(state)
+        if team.told(elapsed_s > stop_after_s):
             break
-    save_state(state, folder)
-    curves.close()
+    if log:
+        log.close(state)
     return state
 
 
-class Recent:
-    """The mean of the losses since it was last asked for, without waiting for the device at every step."""
+class _Log:
+    """What is written and told as a run goes: curves, validation, and the state to go on from."""
 
-    def __init__(self) -> None:
-        self._losses: list[Tensor] = []
+    def __init__(self, folder: Path, recipe: Recipe, cases: list[Case], tell: Tell, step: int) -> None:
+        self.folder, self.recipe, self.cases, self.tell = folder, recipe, cases, tell
+        self.curves, self.saved = Curves(folder, step), time.monotonic()
 
-    def add(self, loss: Tensor) -> None:
-        """One more loss ()."""
-        self._losses.append(loss)
+    def loss(self, step: int, loss: float, elapsed_s: float) -> None:
+        """The mean loss since the last call."""
+        self.curves.add(step, loss=loss, rate=learning_rate(self.recipe, step))
+        self.tell(step, f"loss {loss:.4f} after {elapsed_s:.0f} s")
 
-    def mean(self) -> float:
-        """The mean; NaN where nothing came since."""
-        losses, self._losses = self._losses, []
-        return float(torch.stack(losses).mean()) if losses else math.nan
+    def step(self, state: State) -> None:
+        """Validate and save where it is time."""
+        if state.step % self.recipe.validate_every == 0 or state.step == self.recipe.steps:
+            gains = gains_db(state.average, self.recipe.spectrum, self.cases)
+            self.curves.add(state.step, **gains)
+            self.tell(state.step, ", ".join(f"{name} {gain:+.2f} dB" for name, gain in gains.items()))
+        if time.monotonic() - self.saved > SAVE_EVERY_S:
+            save_state(state, self.folder)
+            self.saved = time.monotonic()
+
+    def close(self, state: State) -> None:
+        """Save for the last time."""
+        save_state(state, self.folder)
+        self.curves.close()
 
 
 def load_batches(batches: DegradedBatches, steps: range, workers: int) -> DataLoader[Batch]:
@@ -106,20 +119,25 @@ def load_batches(batches: DegradedBatches, steps: range, workers: int) -> DataLo
     return DataLoader(batches, batch_size=None, sampler=steps, num_workers=workers, multiprocessing_context=spawn)
 
 
-def train_step(state: State, recipe: Recipe, batch: Batch) -> Tensor:
-    """One step of the optimiser on a batch; returns its loss (). All that is random depends on the step's number."""
-    spectrum, bridge, device = Spectrum(), Bridge(), next(state.net.parameters()).device
+def train_step(state: State, recipe: Recipe, batch: Batch, team: Team = ALONE) -> Tensor:
+    """One step of the optimiser on this process's share of a batch; returns its loss ().
+
+    All that is random depends on the step's number, and on the place in the whole batch.
+    """
+    spectrum, bridge, device = recipe.spectrum, Bridge(), next(state.net.parameters()).device
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate(recipe, state.step)
     generator = torch.Generator(device).manual_seed(recipe.seed * 1_000_003 + state.step)
     clean, damaged = batch.clean.to(device), batch.damaged.to(device)
     planes, y = spectrum.encode(clean), spectrum.encode(damaged)
-    t = _times(len(clean), recipe.end_share, generator)
+    ours = slice(team.rank * len(clean), (team.rank + 1) * len(clean))
+    t = _times(team.size * len(clean), recipe.end_share, generator)[ours]
+    noise = torch.randn(team.size * len(clean), *planes.shape[1:], generator=generator, device=device)[ours]
     mean, deviation = bridge.marginal(planes, y, t)
-    x = mean + deviation * torch.randn(planes.shape, generator=generator, device=device)
+    x = mean + deviation * noise
     with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-        estimate: Tensor = state.net(x, y, t)
-    known = keep_unknown_band(estimate, planes, batch.bandwidth_hz, PACK_RATE_HZ / 2)
+        estimate = state.denoise(x, y, t)
+    known = keep_unknown_band(estimate, planes, batch.bandwidth_hz, recipe.rate_hz / 2)
     loss = restoration_loss(spectrum, known, planes, y, clean, damaged)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
@@ -142,16 +160,21 @@ def _follow(average: nn.Module, net: nn.Module, decay: float) -> None:
         ours.lerp_(theirs, 1.0 - decay)
 
 
-def new_state(recipe: Recipe, device: torch.device, weights: dict[str, Tensor] | None = None) -> State:
+def new_state(
+    recipe: Recipe, device: torch.device, weights: dict[str, Tensor] | None = None, team: Team = ALONE
+) -> State:
     """A run at step 0, initialised from the recipe's seed or from given weights."""
     torch.manual_seed(recipe.seed)
-    net, average = BandSplit(recipe.net).to(device), BandSplit(recipe.net).to(device)
+    net, average = new_net(recipe.net).to(device), new_net(recipe.net).to(device)
     if weights:
         net.load_state_dict(weights)
     average.load_state_dict(net.state_dict())
     average.requires_grad_(requires_grad=False)
     optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.peak_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    return State(net, average, optimiser)
+    denoise: Denoiser = team.joined(net)
+    if recipe.compile and device.type == "cuda":
+        denoise = torch.compile(denoise)
+    return State(net, average, optimiser, denoise)
 
 
 def save_state(state: State, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from audiodiff.diffusion.spectrum import Spectrum
 
@@ -21,21 +22,42 @@ def keep_unknown_band(estimate: Tensor, clean: Tensor, bandwidth_hz: Tensor, nyq
     return torch.where(known[:, None, :, None], estimate, clean)
 
 
+LOST = 0.15
+"""Damaged over clean power of the compressed planes, -16 dB of the signal's, below which a region counts as lost."""
+
+
+def free_lost_phase(estimate: Tensor, clean: Tensor, damaged: Tensor) -> Tensor:
+    """The clean planes (B, 2, F, N), turned to the estimate's phase wherever the damage left nothing to tell it by.
+
+    No network can guess the phases of a band that was cut off: asked to, it answers with the mean of all phases, which
+    is silence. Asked for magnitudes alone, it fills the band.
+    """
+    power = functional.avg_pool2d(torch.cat([clean, damaged]).square().sum(dim=1), 5, stride=1, padding=2)
+    heard, left = power.chunk(2)  # (B, F, N) each
+    lost = (left < LOST * heard)[:, None]
+    magnitude = clean.square().sum(dim=1, keepdim=True).sqrt()
+    direction = estimate.detach()
+    direction = direction / direction.square().sum(dim=1, keepdim=True).add(1e-12).sqrt()
+    return torch.where(lost, magnitude * direction, clean)
+
+
 def restoration_loss(
     spectrum: Spectrum, estimate: Tensor, planes: Tensor, y: Tensor, clean: Tensor, damaged: Tensor
 ) -> Tensor:
     """Relative errors of planes (B, 2, F, N) and of samples (B, T), with a little of the log magnitudes.
 
-    `planes` are the clean ones, `y` the damaged ones.
+    `planes` are the clean ones, `y` the damaged ones; what was lost counts by its magnitudes alone.
 
     Every excerpt counts alike, whatever its level. Tried and worse: absolute errors, which loud excerpts rule; decibels
     of error, whose slope grows without bound where it is small, so that nearly clean excerpts teach "leave be"; more of
     the log magnitudes, after which spectra are right and waveforms wrong.
     """
     waveform = spectrum.decode(estimate, clean.shape[-1])
-    compressed = relative_error(estimate, planes, y, floor=1e-4)
-    time = relative_error(waveform, clean, damaged, floor=1e-7)
-    return (compressed + time).mean() + 0.04 * multi_resolution_log_l1(waveform, clean)
+    target = free_lost_phase(estimate, planes, y)
+    compressed = relative_error(estimate, target, y, floor=1e-4)
+    time = relative_error(waveform, spectrum.decode(target, clean.shape[-1]), damaged, floor=1e-7)
+    sizes = (spectrum.hop, 4 * spectrum.hop)
+    return (compressed + time).mean() + 0.04 * multi_resolution_log_l1(waveform, clean, sizes)
 
 
 def relative_error(estimate: Tensor, clean: Tensor, damaged: Tensor, floor: float) -> Tensor:
@@ -49,7 +71,7 @@ def relative_error(estimate: Tensor, clean: Tensor, damaged: Tensor, floor: floa
     return ((estimate - clean).square().mean(dims) / power + CLEAN_ENOUGH).sqrt()
 
 
-def multi_resolution_log_l1(estimate: Tensor, clean: Tensor, sizes: tuple[int, ...] = (512, 2048)) -> Tensor:
+def multi_resolution_log_l1(estimate: Tensor, clean: Tensor, sizes: tuple[int, ...]) -> Tensor:
     """Mean absolute difference of log magnitudes (B, T) over several STFT sizes, in nepers.
 
     Source: Yamamoto et al., "Parallel WaveGAN", arXiv:1910.11480, eq. 5; the floor keeps silence from ruling.

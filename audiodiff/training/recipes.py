@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from audiodiff.diffusion.spectrum import Spectrum
 from audiodiff.errors import ConfigError
+from audiodiff.nets import NetConfig
 from audiodiff.nets.bandsplit import BandSplitConfig
+from audiodiff.nets.unet import UNetConfig
+
+GENERAL = {
+    "recorded noise": 0.4, "archive": 0.25, "bandlimit": 0.12, "clean": 0.03,
+    "noise": 0.04, "hum": 0.04, "hiss": 0.04, "crackle": 0.04, "clip": 0.04,
+}  # fmt: skip
+"""What befalls an excerpt, and how often. A lost band is learnt slowly, and needs to be seen often."""
+
+SPEECH = {
+    "recorded noise": 0.32, "archive": 0.12, "room": 0.1, "camcorder": 0.1, "voip": 0.08, "telephone": 0.06,
+    "bandlimit": 0.06, "clean": 0.03, "noise": 0.03, "hum": 0.02, "hiss": 0.02, "crackle": 0.03, "clip": 0.03,
+}  # fmt: skip
+"""The same for voices, which are also called, filmed and recorded in rooms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """All that decides a training run besides its data.
 
-    `end_share` is the share of samples at t = 1, `decay_share` that of the steps in which the learning rate falls.
+    `batch` is that of all processes together. `end_share` is the share of samples at t = 1, `decay_share` that of the
+    steps in which the learning rate falls. `cases` are presets of `degrade`, and "recorded noise", with the chance of
+    each. `compile` is heeded on a GPU only: on two CPU cores it made steps slower.
     """
 
     steps: int = 8_200
@@ -28,15 +45,42 @@ class Recipe:
     end_share: float = 0.85
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     validate_every: int = 1_000
+    compile: bool = False
     seed: int = 0
-    net: BandSplitConfig = field(default_factory=BandSplitConfig)
+    rate_hz: int = 48_000
+    speech_share: float = 0.65
+    cases: dict[str, float] = field(default_factory=GENERAL.copy)
+    spectrum: Spectrum = field(default_factory=Spectrum)
+    net: NetConfig = field(default_factory=BandSplitConfig)
+
+    @property
+    def frames(self) -> int:
+        """Samples of an excerpt."""
+        return int(self.excerpt_s * self.rate_hz)
+
+
+_SPEECH_16K = Recipe(
+    peak_rate=1e-3,
+    rate_hz=16_000,
+    speech_share=1.0,
+    cases=SPEECH,
+    spectrum=Spectrum(n_fft=512, hop=128),
+    net=UNetConfig(),
+)
+_SMALL_UNET = UNetConfig(widths=(8, 16, 24, 32), blocks=1, middle=2)
 
 
 RECIPES: dict[str, Recipe] = {
     "restore-48k": Recipe(),
+    "restore-48k-on": Recipe(steps=6_500, peak_rate=1.2e-3, decay_share=0.85, seed=1),
     "restore-48k-gpu": Recipe(steps=100_000, batch=32, excerpt_s=4.0, ema=0.9998, warmup=500, validate_every=2_000),
+    "speech-16k": replace(_SPEECH_16K, steps=2_000, excerpt_s=1.0, warmup=50, precision="float32", net=_SMALL_UNET),
+    "speech-16k-gpu": replace(
+        _SPEECH_16K, steps=40_000, batch=32, excerpt_s=4.0, ema=0.9995, warmup=500, validate_every=2_000, compile=True
+    ),
 }
-"""The recipe of the shipped checkpoint (two CPU cores, 90 minutes), and the one for a GPU."""
+"""The shipped checkpoint is `restore-48k` (two CPU cores, 90 minutes) and then `restore-48k-on` from its weights (as
+long again). Those that end in `-gpu` are for a GPU; `speech-16k` is one of them in small, to try things out."""
 
 
 def recipe_named(name: str) -> Recipe:
