@@ -7,6 +7,7 @@ import re
 from audiodiff.records import Item, Lane
 
 AUDIO_LANES = (Lane.ACCEPTED, Lane.REVIEW, Lane.REJECTED)
+AUDIO_FOLDERS = (*(lane.folder for lane in AUDIO_LANES), "removed")
 LONGEST_STEM = 80
 
 

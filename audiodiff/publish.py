@@ -55,7 +55,7 @@ def _checked_rows(destination: Store, shard: Shard) -> list[Row]:
 def _expected_names(rows: list[Row], shard: Shard) -> set[str]:
     """Every object a committed shard has in the lanes."""
     tables = {layout.metadata(row.lane, shard.name) for row in rows}
-    return tables | {row.audio_path for row in rows if row.audio_path}
+    return tables | {name for row in rows for name in (row.audio_path, row.removed_path) if name}
 
 
 def _check_files(destination: Store, shard: Shard, rows: list[Row]) -> None:
@@ -69,8 +69,9 @@ def _check_files(destination: Store, shard: Shard, rows: list[Row]) -> None:
             raise CommitError(f"{layout.metadata(lane, shard.name)} and the ledger disagree")
     for row in rows:
         assert row.audio_path is not None
-        if destination.sha256(row.audio_path) != row.sha256:
-            raise CommitError(f"{destination.object_uri(row.audio_path)} does not have the checksum of its row")
+        for name, sha256 in ((row.audio_path, row.sha256), (row.removed_path, row.removed_sha256)):
+            if name and destination.sha256(name) != sha256:
+                raise CommitError(f"{destination.object_uri(name)} does not have the checksum of its row")
 
 
 def sweep_abandoned(destination: Store, plan: Plan) -> int:
@@ -90,8 +91,8 @@ def sweep(destination: Store, shard: Shard, keep: set[str]) -> int:
     """Delete what a shard left in the lanes and did not commit; returns how many objects."""
     found = [
         stored.name
-        for lane in layout.AUDIO_LANES
-        for stored in destination.list(f"{lane.folder}/{shard.name}/")
+        for folder in layout.AUDIO_FOLDERS
+        for stored in destination.list(f"{folder}/{shard.name}/")
         if stored.name not in keep
     ]
     for name in found:
@@ -122,8 +123,9 @@ def _rewrite(destination: Store, shard: str, kept: list[Row], old: Iterable[Row]
         rows = [row for row in kept if row.lane is lane and row.audio_path]
         _write_or_delete(destination, layout.metadata(lane, shard), rows)
     for row in old:
-        if row.audio_path:
-            destination.delete(row.audio_path)
+        for name in (row.audio_path, row.removed_path):
+            if name:
+                destination.delete(name)
     _write_or_delete(destination, layout.ledger(shard), kept)
 
 

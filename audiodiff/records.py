@@ -5,6 +5,7 @@ Item           one input, named and fingerprinted
 Shard          some items: the unit of work and of commit
 MediaInfo      what a decoder found in a file
 Scores         what the metrics measured on one signal
+Faithfulness   how much of what was said and played a restoration has kept
 Row            what became of one item: a ledger row, and a metadata row if it has audio
 Receipt        what a shard reports back: counts and seconds, never audio
 """
@@ -91,7 +92,8 @@ class Scores:
     """Reference-free measurements of one signal; NaN where a metric does not apply.
 
     Units are in the names: LUFS (BS.1770-4 integrated), dBTP, fractions of samples or frames,
-    hertz, dBFS, and DNSMOS P.835 opinion scores from 1 to 5.
+    hertz, dBFS, dB relative to loud passages (`metrics.defects`), clicks a second, and DNSMOS P.835 opinion scores
+    from 1 to 5.
     """
 
     lufs: float
@@ -101,9 +103,26 @@ class Scores:
     bandwidth_hz: float
     noise_floor_db: float
     channel_correlation: float
+    steady_noise_db: float
+    background_db: float
+    clicks_per_s: float
     dnsmos_sig: float
     dnsmos_bak: float
     dnsmos_ovrl: float
+
+
+@dataclass(frozen=True, slots=True)
+class Faithfulness:
+    """How much a restoration agrees with its recording; NaN where a measure does not apply or cannot tell.
+
+    `words` (speech): the share of what was said that is still heard, 0 to 1. `pitch`: the share of voiced or tonal
+    frames that moved by more than 50 cents. `onsets` (music): by how much better onsets coincide when they should than
+    40 to 150 ms apart, -2 to 1. How they are measured: `audiodiff.faithful`.
+    """
+
+    words: float
+    pitch: float
+    onsets: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +130,7 @@ class Row:
     """What became of one input: a ledger row and, if `file_name` is set, a metadata row too.
 
     The fields are those every audiodiff output carries (docs/architecture.md). `after` describes the written
-    audio, `before` the source; both are None for failed items.
+    audio, `before` the source; both are None for failed items. `faults` are those found in the source.
     """
 
     item_id: str
@@ -130,14 +149,17 @@ class Row:
     shard: str
     file_name: str | None = None
     sha256: str | None = None
+    removed_sha256: str | None = None
     media: MediaInfo | None = None
     bit_depth: int | None = None
     frames: int | None = None
     before: Scores | None = None
     after: Scores | None = None
+    faithful: Faithfulness | None = None
     license: str | None = None
     attribution: str | None = None
     messages: tuple[str, ...] = field(default=())
+    faults: tuple[str, ...] = field(default=())
 
     @property
     def audio_path(self) -> str | None:
@@ -145,6 +167,11 @@ class Row:
         if self.file_name is None:
             return None
         return f"{self.lane.folder}/{self.shard}/{self.file_name}"
+
+    @property
+    def removed_path(self) -> str | None:
+        """The name of what was removed from the recording, None where that was not written."""
+        return f"removed/{self.shard}/{self.file_name}" if self.removed_sha256 else None
 
 
 @dataclass(frozen=True, slots=True)

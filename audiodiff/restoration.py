@@ -19,30 +19,38 @@ from audiodiff import layout
 from audiodiff.encode import AudioWriter, Encoding
 from audiodiff.engines import RestorationEngine, Sampling
 from audiodiff.errors import MediaError, ObjectMissing, StorageError
+from audiodiff.faithful import compare
+from audiodiff.faults import UNHEARD_DB, find_faults, is_clean
 from audiodiff.gates import Measured, judge
 from audiodiff.ledger import RETRY
 from audiodiff.media import AudioReader, open_audio
 from audiodiff.metrics.meter import Meter
-from audiodiff.records import Item, Lane, Row, Scores, Shard
+from audiodiff.metrics.paired import align_delay
+from audiodiff.records import Faithfulness, Item, Lane, Row, Scores, Shard
 from audiodiff.report.preview import Preview, make_preview
 from audiodiff.restore import Treatment, restore_stream
 from audiodiff.shards import Clock, Outcome
 from audiodiff.storage import Store
 from audiodiff.survey import EXCERPT_S, Survey, survey
-from audiodiff.waveform import Block
+from audiodiff.waveform import Block, BlockQueue, Waveform
 
 Preset = Literal["archive", "speech"]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What all items of a run share. `recipe` names everything that decides the result; `params` is it as JSON."""
+    """What all items of a run share. `recipe` names everything that decides the result; `params` is it as JSON.
+
+    `leave_clean`: recordings without a fault stay as they are. `keep_removed`: what was removed is written too.
+    """
 
     preset: Preset
     treatment: Treatment
     encoding: Encoding
     recipe: str
     params: str
+    leave_clean: bool = False
+    keep_removed: bool = False
 
 
 class Restoration:
@@ -99,57 +107,74 @@ class Restoration:
     def _restored(self, item: Item, row: Row, path: Path, scratch: Path, clock: Clock) -> Outcome:
         with clock.stage("survey"):
             found = survey(path, item.name, self._dnsmos)
+        faults = find_faults(found.scores, found.media)
+        alone = self.job.leave_clean and is_clean(found.scores, faults)
+        restored, excerpt = self._restore(item, path, found, alone, scratch / "restored.wav", clock)
+        alone = alone or (self.job.leave_clean and not faults and excerpt.change_db() < UNHEARD_DB)
         target = scratch / layout.output_name(item, self.job.encoding.partition("-")[0])
-        restored, excerpt = self._restore(item, path, found, scratch / "restored.wav", clock)
-        written = self._encode(restored, target, found, clock)
+        written = self._encode(path if alone else restored, target, found, clock, item.name if alone else restored.name)
         if "non_finite_samples" in written.problems:  # the reader zeroed them, which the gate must not take for sound
             written = replace(written, scores=replace(written.scores, true_peak_db=math.nan))
-        verdict = judge(Measured(found.scores, written.scores, found.problems), self.job.preset)
+        shift = 0 if alone else excerpt.shift(found.media.sample_rate)
+        with clock.stage("score"):
+            faithful = None if alone or shift else excerpt.compare(found.media.sample_rate, self.job.preset == "speech")
+        measured = Measured(found.scores, written.scores, found.problems, alone, shift, faithful)
+        verdict = judge(measured, self.job.preset)
         messages = (*found.messages, *written.messages)
         if verdict.keep_original:
             written = self._encode(path, target, found, clock, item.name)
             messages = (*found.messages, *written.messages, "the original was kept")
+        removed = None
+        if self.job.keep_removed and not alone and not verdict.keep_original:
+            removed = self._removed(path, item.name, target, scratch / "removed" / target.name, clock)
         tags = dict(found.media.tags)
         row = replace(
             row,
             lane=verdict.lane,
             reasons=verdict.reasons,
             messages=messages,
+            faults=faults,
             file_name=target.name,
             sha256=written.sha256,
+            removed_sha256=removed.sha256 if removed else None,
             media=found.media,
             bit_depth=written.bit_depth,
             frames=written.frames,
             before=found.scores,
             after=written.scores,
+            faithful=faithful,
             license=tags.get("license"),
             attribution=tags.get("copyright") or tags.get("artist"),
         )
         wanted = item.preview or verdict.lane is not Lane.ACCEPTED
         with clock.stage("preview"):
             preview = excerpt.preview(item, found.media.sample_rate) if wanted else None
-        return Outcome(row, target, preview, found.frames / found.media.sample_rate)
+        return Outcome(row, target, removed.path if removed else None, preview, found.frames / found.media.sample_rate)
 
     @property
     def _dnsmos(self) -> bool:
         return self.job.preset == "speech"
 
-    def _restore(self, item: Item, path: Path, found: Survey, target: Path, clock: Clock) -> tuple[Path, _Excerpt]:
-        """Second pass: decode and restore as one stream, to floating point, where nothing can clip."""
+    def _restore(
+        self, item: Item, path: Path, found: Survey, alone: bool, target: Path, clock: Clock
+    ) -> tuple[Path, _Excerpt]:
+        """Second pass: decode and restore as one stream, to floating point, where nothing can clip; or leave alone."""
         media = found.media
         excerpt = _Excerpt(found.excerpt_start, EXCERPT_S * media.sample_rate)
         with (
             open_audio(path, item.name) as reader,
             AudioWriter(target, media.sample_rate, media.channels, "wav-float32", found.frames) as writer,
         ):
-            for before, after in self._stream(reader, item, found, clock):
+            for before, after in self._stream(reader, item, found, alone, clock):
                 with clock.stage("encode"):
                     writer.write(after)
                 excerpt.push(before, after)
         return target, excerpt
 
-    def _stream(self, reader: AudioReader, item: Item, found: Survey, clock: Clock) -> Iterator[tuple[Block, Block]]:
-        if found.level == 0.0:  # silence has nothing to restore, and no level to bring to the model's
+    def _stream(
+        self, reader: AudioReader, item: Item, found: Survey, alone: bool, clock: Clock
+    ) -> Iterator[tuple[Block, Block]]:
+        if alone or found.level == 0.0:  # silence has nothing to restore, and no level to bring to the model's
             return ((block, block) for block in reader)
         gain = self.engine.level / found.level
         engine = _Guarded(self.engine, self.model, clock)
@@ -158,7 +183,7 @@ class Restoration:
         media = found.media
         return restore_stream(reader, media.sample_rate, media.channels, gain, engine, how, found.frames)
 
-    def _encode(self, path: Path, target: Path, found: Survey, clock: Clock, name: str = "restored.wav") -> _Written:
+    def _encode(self, path: Path, target: Path, found: Survey, clock: Clock, name: str) -> _Written:
         """Third pass: to the delivery encoding, measured as written; peaks over full scale get headroom."""
         media, messages = found.media, []
         gain = np.float32(1.0)
@@ -178,9 +203,32 @@ class Restoration:
                     meter.push(gain * block)
         with clock.stage("score"):
             scores = meter.scores()
-        with target.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return _Written(digest, writer.bit_depth, writer.frames, scores, tuple(messages), reader.problems)
+        return _Written(_sha256(target), writer.bit_depth, writer.frames, scores, tuple(messages), reader.problems)
+
+    def _removed(self, path: Path, name: str, delivered: Path, target: Path, clock: Clock) -> _Removed:
+        """Fourth pass: the recording less what is delivered, so that the two files add up to the recording.
+
+        24 bits hold it exactly wherever the recording has no more than those.
+        """
+        target.parent.mkdir()
+        with open_audio(path, name) as before, open_audio(delivered, delivered.name) as after:
+            encoding: Encoding = "wav-float32" if self.job.encoding == "wav-float32" else _EXACT[target.suffix]
+            media, blocks, queue = after.info, iter(after), BlockQueue(after.info.channels)
+            writer = AudioWriter(target, media.sample_rate, media.channels, encoding, media.frames or 0)
+            with writer, clock.stage("encode"):
+                for block in before:
+                    while queue.frames < block.shape[1]:
+                        queue.push(next(blocks))
+                    writer.write(block - queue.pull(block.shape[1]))
+        return _Removed(target, _sha256(target))
+
+
+_EXACT: dict[str, Encoding] = {".flac": "flac-24", ".wav": "wav-24"}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def item_seed(item: Item, seed: int) -> int:
@@ -211,13 +259,22 @@ class _Written:
     problems: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Removed:
+    """A finished file of what was removed."""
+
+    path: Path
+    sha256: str
+
+
 class _Guarded:
     """An engine that one thread uses at a time, on the clock's `model` stage."""
 
     def __init__(self, engine: RestorationEngine, lock: threading.Lock, clock: Clock) -> None:
         self._engine, self._lock, self._clock = engine, lock, clock
         self.name, self.sha256 = engine.name, engine.sha256
-        self.sample_rate, self.level, self.hop = engine.sample_rate, engine.level, engine.hop
+        self.sample_rate, self.level = engine.sample_rate, engine.level
+        self.hop, self.batch = engine.hop, engine.batch
 
     def margin(self, sampling: Sampling) -> int:
         return self._engine.margin(sampling)
@@ -228,17 +285,39 @@ class _Guarded:
 
 
 class _Excerpt:
-    """Keeps the frames from `start` on, before and after."""
+    """Keeps the frames from `start` on, before and after, and how much of the whole recording changed."""
 
     def __init__(self, start: int, frames: int) -> None:
         self.start, self.stop, self.at = start, start + frames, 0
         self.kept: list[tuple[Block, Block]] = []
+        self.power = self.changed = 0.0
 
     def push(self, before: Block, after: Block) -> None:
         lo, hi = max(self.start - self.at, 0), min(self.stop - self.at, before.shape[1])
         if lo < hi:
             self.kept.append((before[:, lo:hi].copy(), after[:, lo:hi].copy()))
         self.at += before.shape[1]
+        self.power += float(np.square(before, dtype=np.float64).sum())
+        self.changed += float(np.square(after - before, dtype=np.float64).sum())
+
+    def change_db(self) -> float:
+        """Power of the change over that of the recording."""
+        return 10.0 * math.log10(max(self.changed, 1e-30) / max(self.power, 1e-30))
+
+    def shift(self, sample_rate: int) -> int:
+        """By how many samples the restoration lags, within 50 ms; 1 at least where its polarity is reversed."""
+        before, after = (np.concatenate(parts, axis=1).mean(axis=0) for parts in zip(*self.kept, strict=True))
+        if not before.any() or not after.any() or not np.isfinite(after).all():
+            return 0
+        lag = align_delay(after, before, sample_rate // 20)
+        return lag or int(np.vdot(before, after) < 0)
+
+    def compare(self, sample_rate: int, speech: bool) -> Faithfulness | None:
+        """Whether words, pitch and onsets are those of the recording; None where the restoration is not even sound."""
+        before, after = (np.concatenate(parts, axis=1) for parts in zip(*self.kept, strict=True))
+        if not np.isfinite(after).all():
+            return None
+        return compare(Waveform(before, sample_rate), Waveform(after, sample_rate), speech)
 
     def preview(self, item: Item, sample_rate: int) -> Preview:
         """The report's players for what was kept."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from audiodiff.diffusion.chunking import Chunking, overlap_add
 from audiodiff.engines import RestorationEngine, Sampling
-from audiodiff.waveform import Block, StreamResampler
+from audiodiff.waveform import Block, BlockQueue, StreamResampler
 
 _CORE_S, _FADE_HOPS = 10.0, 6  # the fade is 64 ms at 48 kHz and hops of 512
 
@@ -41,7 +41,7 @@ def restore_stream(
     changes nothing returns the input bit by bit, and before minus after is exactly what was removed.
     `frames`, if known, spares short recordings a window of full length.
     """
-    held = _Held(channels)
+    held = BlockQueue(channels)
     down = StreamResampler(channels, sample_rate, engine.sample_rate)
     up = StreamResampler(channels, engine.sample_rate, sample_rate)
 
@@ -66,34 +66,7 @@ def restore_stream(
         yield before, before
 
 
-def _applied(held: _Held, change: Block, strength: float) -> Iterator[tuple[Block, Block]]:
+def _applied(held: BlockQueue, change: Block, strength: float) -> Iterator[tuple[Block, Block]]:
     before = held.pull(change.shape[1])
     if before.shape[1]:
         yield before, before + np.float32(strength) * change[:, : before.shape[1]]
-
-
-class _Held:
-    """The recording's samples until the change to them is known."""
-
-    def __init__(self, channels: int) -> None:
-        self.blocks: list[Block] = []
-        self.empty = np.zeros((channels, 0), np.float32)
-
-    def push(self, block: Block) -> None:
-        self.blocks.append(block)
-
-    def pull(self, count: int) -> Block:
-        """The next `count` samples, fewer at the end."""
-        taken: list[Block] = []
-        while count > 0 and self.blocks:
-            block = self.blocks[0]
-            taken.append(block[:, :count])
-            if block.shape[1] > count:
-                self.blocks[0] = block[:, count:]
-            else:
-                self.blocks.pop(0)
-            count -= taken[-1].shape[1]
-        return np.concatenate([self.empty, *taken], axis=1)
-
-    def rest(self) -> Iterator[Block]:
-        yield from self.blocks

@@ -17,12 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audiodiff.errors import CommitError, ConfigError
-from audiodiff.records import Item, Lane, MediaInfo, Row, Scores, Shard
+from audiodiff.records import Faithfulness, Item, Lane, MediaInfo, Row, Scores, Shard
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 _VERSION_KEY = b"audiodiff.schema_version"
 _VERSION = {_VERSION_KEY: SCHEMA_VERSION.encode()}
 _SCORES = tuple(field.name for field in fields(Scores))
+_FAITHFUL = tuple(field.name for field in fields(Faithfulness))
 
 
 def _text(*names: str) -> list[pa.Field]:
@@ -35,12 +36,14 @@ ROW_SCHEMA = pa.schema(
         *_text("item_id", "source_uri", "source_fingerprint", "source_sha256", "lane"),
         pa.field("reasons", pa.list_(pa.string()), nullable=False),
         pa.field("messages", pa.list_(pa.string()), nullable=False),
+        pa.field("faults", pa.list_(pa.string()), nullable=False),
         *_text("engine", "engine_sha256", "recipe"),
         pa.field("seed", pa.int64(), nullable=False),
         *_text("params", "run_id"),
         pa.field("created_at", pa.timestamp("us", "UTC"), nullable=False),
         *_text("shard"),
         pa.field("sha256", pa.string()),
+        pa.field("removed_sha256", pa.string()),
         pa.field("source_container", pa.string()),
         pa.field("source_codec", pa.string()),
         pa.field("source_bit_depth", pa.int32()),
@@ -53,6 +56,7 @@ ROW_SCHEMA = pa.schema(
         pa.field("duration_s", pa.float64()),
         *(pa.field(name, pa.float64()) for name in _SCORES),
         *(pa.field(f"source_{name}", pa.float64()) for name in _SCORES),
+        *(pa.field(f"faithful_{name}", pa.float64()) for name in _FAITHFUL),
         pa.field("license", pa.string()),
         pa.field("attribution", pa.string()),
     ],
@@ -163,6 +167,7 @@ def _record(row: Row) -> dict[str, Any]:
         "lane": row.lane.value,
         "reasons": [printable_name(reason) for reason in row.reasons],
         "messages": [printable_name(message) for message in row.messages],
+        "faults": list(row.faults),
         "engine": row.engine,
         "engine_sha256": row.engine_sha256,
         "recipe": row.recipe,
@@ -172,6 +177,7 @@ def _record(row: Row) -> dict[str, Any]:
         "created_at": _instant(row.created_at),
         "shard": row.shard,
         "sha256": row.sha256,
+        "removed_sha256": row.removed_sha256,
         "bit_depth": row.bit_depth,
         "frames": row.frames,
         "duration_s": duration_s,
@@ -180,6 +186,7 @@ def _record(row: Row) -> dict[str, Any]:
         **_media_columns(row.media),
         **_score_columns("", row.after),
         **_score_columns("source_", row.before),
+        **_faithful_columns(row.faithful),
     }
 
 
@@ -201,14 +208,17 @@ def _row(record: dict[str, Any]) -> Row:
         shard=record["shard"],
         file_name=_exact(record["file_name"]),
         sha256=record["sha256"],
+        removed_sha256=record["removed_sha256"],
         media=_media(record),
         bit_depth=record["bit_depth"],
         frames=record["frames"],
         before=_scores("source_", record),
         after=_scores("", record),
+        faithful=_faithful(record),
         license=_exact(record["license"]),
         attribution=_exact(record["attribution"]),
         messages=tuple(exact_name(message) for message in record["messages"]),
+        faults=tuple(record["faults"]),
     )
 
 
@@ -250,6 +260,18 @@ def _scores(prefix: str, record: dict[str, Any]) -> Scores | None:
     if all(value is None for value in values):
         return None
     return Scores(*(math.nan if value is None else value for value in values))
+
+
+def _faithful_columns(found: Faithfulness | None) -> dict[str, float | None]:
+    values = {name: math.nan if found is None else getattr(found, name) for name in _FAITHFUL}
+    return {f"faithful_{name}": None if math.isnan(value) else value for name, value in values.items()}
+
+
+def _faithful(record: dict[str, Any]) -> Faithfulness | None:
+    values = [record[f"faithful_{name}"] for name in _FAITHFUL]
+    if all(value is None for value in values):
+        return None
+    return Faithfulness(*(math.nan if value is None else value for value in values))
 
 
 def _item(record: dict[str, Any]) -> Item:

@@ -20,10 +20,11 @@ from audiodiff.storage import Store
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the work on one item gave: its row, and where there is audio a local file to be stored."""
+    """What the work on one item gave: its row, and as local files the audio and what was removed from it."""
 
     row: Row
     audio: Path | None = None
+    removed: Path | None = None
     preview: Preview | None = None
     audio_s: float = 0.0
 
@@ -65,10 +66,11 @@ def run_shard(
     def finish(item: Item) -> Outcome:
         with tempfile.TemporaryDirectory(prefix="audiodiff-") as scratch:
             outcome = work(item, shard, Path(scratch), clock)
-            if outcome.audio is not None:
-                assert outcome.row.audio_path is not None
-                with clock.stage("store"):
-                    destination.write_file(outcome.row.audio_path, outcome.audio)
+            for name, file in ((outcome.row.audio_path, outcome.audio), (outcome.row.removed_path, outcome.removed)):
+                if file is not None:
+                    assert name is not None
+                    with clock.stage("store"):
+                        destination.write_file(name, file)
         if tick:
             tick()
         return outcome

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,3 +76,37 @@ class StreamResampler:
         missing = round(self._taken * self.out_rate / self.in_rate) - self._given
         padding = max(0, missing - out.shape[1])
         return np.pad(out, ((0, 0), (0, padding)))[:, : max(0, missing)]
+
+
+class BlockQueue:
+    """Samples in the order they came, to be taken out in blocks of other lengths."""
+
+    def __init__(self, channels: int) -> None:
+        self.blocks: list[Block] = []
+        self.empty = np.zeros((channels, 0), np.float32)
+
+    @property
+    def frames(self) -> int:
+        """How many samples are waiting."""
+        return sum(block.shape[1] for block in self.blocks)
+
+    def push(self, block: Block) -> None:
+        """Append (C, T)."""
+        self.blocks.append(block)
+
+    def pull(self, count: int) -> Block:
+        """The next `count` samples, fewer at the end."""
+        taken: list[Block] = []
+        while count > 0 and self.blocks:
+            block = self.blocks[0]
+            taken.append(block[:, :count])
+            if block.shape[1] > count:
+                self.blocks[0] = block[:, count:]
+            else:
+                self.blocks.pop(0)
+            count -= taken[-1].shape[1]
+        return np.concatenate([self.empty, *taken], axis=1)
+
+    def rest(self) -> Iterator[Block]:
+        """All that is left."""
+        yield from self.blocks

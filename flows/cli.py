@@ -76,6 +76,8 @@ def _options(field: FieldInfo) -> dict[str, Any]:
     text = f"{field.description} ({', '.join(bounds)})" if bounds else field.description
     kind: Any = field.annotation
     options: dict[str, Any] = {"default": field.default, "help": text}
+    if kind is bool:
+        return options | {"action": argparse.BooleanOptionalAction}
     if get_origin(kind) is Literal:
         return options | {"choices": get_args(kind)}
     return options | {"type": kind, "metavar": "N" if kind is int else "X"}

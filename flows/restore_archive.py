@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from prefect import flow, get_run_logger
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 import audiodiff
 from audiodiff.device import choose_device
 from audiodiff.encode import Encoding
-from audiodiff.engines import Sampling, open_engine
+from audiodiff.engines import ENGINE_FILE, Sampling, open_engine
 from audiodiff.errors import AudiodiffError
 from audiodiff.plan import Plan, PlanRequest
 from audiodiff.recipe import recipe_of
@@ -27,6 +28,12 @@ from tasks.credentials import open_with_credentials
 from tasks.progress import RunProgress
 from tasks.restoring import Order, headline, plan, reconcile, report, restore_all
 
+PREVIEWS = 60
+"""Recordings with players in the report, besides all in review."""
+
+_SETTINGS = {"preset", "evaluations", "strength", "encoding", "leave_clean", "keep_removed"}
+"""What decides the result, and so the recipe."""
+
 
 class RestoreConfig(BaseModel):
     """Restore every recording of a source into a destination."""
@@ -36,17 +43,19 @@ class RestoreConfig(BaseModel):
     source: str = Field(description="Folder or s3://bucket/prefix with the recordings; never written to.")
     destination: str = Field(description="Folder or s3://bucket/prefix for library/, review/, ledger/ and runs/.")
     preset: Preset = Field("archive", description="Which gates judge the result; speech adds DNSMOS.")
-    engine: Literal["audiodiff-48k", "passthrough"] = Field(
-        "audiodiff-48k", description="What restores; passthrough changes nothing and is for rehearsals."
+    engine: str = Field(
+        "audiodiff-48k",
+        description="audiodiff-48k; passthrough, which changes nothing and is for rehearsals; the name of an installed "
+        "plug-in; or the path of an .engine.toml file on the workers.",
     )
     evaluations: int = Field(1, ge=1, le=8, description="Model evaluations per window; time grows with them.")
     strength: float = Field(1.0, ge=0.0, le=1.0, description="How much of the change to apply: 0 none, 1 all of it.")
     encoding: Encoding = Field("flac-24", description="Format and bit depth of the restored files.")
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the sampler's noise; unused with one evaluation.")
+    leave_clean: bool = Field(True, description="Leave recordings without a fault as they are, sample by sample.")
+    keep_removed: bool = Field(False, description="Also write what was removed from each recording, under removed/.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the model runs.")
     shard_items: int = Field(100, ge=1, le=500, description="Recordings a shard, the unit of work and of resuming.")
     shards_at_once: int = Field(1, ge=1, le=64, description="Shards running at the same time on this machine.")
-    previews: int = Field(60, ge=0, le=120, description="Recordings with players in the report, besides reviews.")
 
 
 class RestoreResult(BaseModel):
@@ -83,19 +92,19 @@ def restore_archive(config: RestoreConfig) -> RestoreResult:
 def _order(config: RestoreConfig) -> Order:
     """Everything that decides the result, and the recipe that names it."""
     device = choose_device(config.device)
-    engine = open_engine(config.engine, device)
-    settings = config.model_dump(include={"preset", "evaluations", "strength", "encoding", "seed"})
+    name = str(Path(config.engine).resolve()) if config.engine.endswith(ENGINE_FILE) else config.engine
+    engine = open_engine(name, device)
+    settings = config.model_dump(include=_SETTINGS)
     recipe, params = recipe_of(config.preset, engine, settings)
-    batch = 8 if device == "cuda" else 1  # windows a model call; a CPU gains nothing by more
-    treatment = Treatment(Sampling(config.evaluations, config.seed), config.strength, batch)
-    job = Job(config.preset, treatment, config.encoding, recipe, params)
-    return Order(config.source, config.destination, config.engine, device, job)
+    treatment = Treatment(Sampling(config.evaluations), config.strength, engine.batch)
+    job = Job(config.preset, treatment, config.encoding, recipe, params, config.leave_clean, config.keep_removed)
+    return Order(config.source, config.destination, name, device, job)
 
 
 def _request(config: RestoreConfig, job: Job, started: datetime) -> PlanRequest:
     run_id = f"restore-{started:%Y%m%dT%H%M%S}-{started.microsecond:06d}"
     stored = config.model_dump() | {"recipe": job.recipe, "version": audiodiff.__version__}
-    return PlanRequest(run_id, job.recipe, json.dumps(stored, indent=1), config.shard_items, previews=config.previews)
+    return PlanRequest(run_id, job.recipe, json.dumps(stored, indent=1), config.shard_items, previews=PREVIEWS)
 
 
 def _receipts(results: list[Receipt | BaseException]) -> list[Receipt]:
@@ -113,6 +122,7 @@ def _summary(
     config: RestoreConfig, order: Order, planned: Plan, receipts: list[Receipt], started: datetime, wall_s: float
 ) -> RunSummary:
     stages: dict[str, float] = {}
+    engine = open_engine(order.engine, order.device)
     for receipt in receipts:
         for stage, seconds in receipt.stage_s:
             stages[stage] = stages.get(stage, 0.0) + seconds
@@ -123,8 +133,8 @@ def _summary(
         started_at=started.isoformat(),
         finished_at=datetime.now(UTC).isoformat(),
         preset=config.preset,
-        engine=config.engine,
-        engine_sha256=open_engine(order.engine, order.device).sha256,
+        engine=engine.name,
+        engine_sha256=engine.sha256,
         recipe=order.job.recipe,
         params=order.job.params,
         version=audiodiff.__version__,

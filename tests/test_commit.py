@@ -52,7 +52,12 @@ class Copying:
         path = scratch / layout.output_name(item, "flac")
         path.write_bytes(data)
         sha256 = hashlib.sha256(data).hexdigest()
-        return Outcome(replace(row, file_name=path.name, sha256=sha256, frames=len(data)), path)
+        row = replace(row, file_name=path.name, sha256=sha256, frames=len(data))
+        if row.lane is not Lane.ACCEPTED:
+            return Outcome(row, path)
+        removed = scratch / "removed"
+        removed.write_bytes(data[::-1])
+        return Outcome(replace(row, removed_sha256=hashlib.sha256(data[::-1]).hexdigest()), path, removed)
 
 
 @pytest.fixture
@@ -85,6 +90,11 @@ def objects(store: Store, *folders: str) -> dict[str, str]:
     return {o.name: store.sha256(o.name) for o in store.list() if o.name.startswith(folders or ("",))}
 
 
+def audio_of(rows: list[Row]) -> set[str]:
+    """All audio that rows speak of."""
+    return {name for row in rows for name in (row.audio_path, row.removed_path) if name}
+
+
 def test_every_input_has_one_row_and_every_file_its_place(source: LocalStore, store: Store) -> None:
     plan, _ = run(source, store, request())
     rows = [row for shard in committed_shards(store) for row in read_rows(store, shard)]
@@ -93,8 +103,10 @@ def test_every_input_has_one_row_and_every_file_its_place(source: LocalStore, st
     lanes = {row.source_uri.rsplit("/", 1)[1]: row.lane for row in rows}
     assert lanes["broken.wav"] is Lane.FAILED
     assert lanes["odd.wav"] is Lane.REVIEW
-    stored = {name for name in objects(store, "library/", "review/", "rejected/") if not name.endswith(".parquet")}
-    assert stored == {row.audio_path for row in rows if row.audio_path}
+    folders = ("library/", "review/", "rejected/", "removed/")
+    stored = {name for name in objects(store, *folders) if not name.endswith(".parquet")}
+    assert stored == audio_of(rows)
+    assert len([name for name in stored if name.startswith("removed/")]) == 7
 
 
 def test_second_run_does_and_writes_nothing(source: LocalStore, store: Store) -> None:
@@ -126,8 +138,9 @@ def test_another_recipe_replaces_everything(source: LocalStore, store: Store) ->
     rows = [row for shard in committed_shards(store) for row in read_rows(store, shard)]
     assert {row.recipe for row in rows} == {"r2"}
     assert len(rows) == 9
-    stored = {name for name in objects(store, "library/", "review/") if name.endswith(".flac")}
-    assert stored == {row.audio_path for row in rows if row.audio_path}
+    assert {name for name in objects(store, "library/", "review/", "removed/") if name.endswith(".flac")} == audio_of(
+        rows
+    )
 
 
 def test_interrupted_run_resumes_to_the_same_state(source: LocalStore, store: Store, tmp_path: Path) -> None:
@@ -139,7 +152,7 @@ def test_interrupted_run_resumes_to_the_same_state(source: LocalStore, store: St
     assert plan.run_id == "run-1"
     assert len(plan.todo) == 2
     assert len(worked) == 5  # nothing of the committed shard
-    folders = ("library/", "review/", "rejected/", "ledger/")
+    folders = ("library/", "review/", "rejected/", "removed/", "ledger/")
     assert objects(store, *folders) == objects(undisturbed, *folders)
     assert not list(open_runs(store))
 
@@ -155,14 +168,15 @@ def test_resume_takes_new_inputs_along(source: LocalStore, store: Store) -> None
 
 def test_leftovers_of_an_abandoned_recipe_are_swept(source: LocalStore, store: Store) -> None:
     plan = plan_run(source, store, request())
-    orphan = f"library/{plan.shards[0].name}/half-done.flac"
-    store.write_bytes(orphan, b"written before the crash")
+    orphans = [f"{folder}/{plan.shards[0].name}/half-done.flac" for folder in ("library", "removed")]
+    for orphan in orphans:
+        store.write_bytes(orphan, b"written before the crash")
     run(source, store, request("r2", "run-2"))
-    assert not store.exists(orphan)
+    assert not any(store.exists(orphan) for orphan in orphans)
     assert not list(open_runs(store))
 
 
-@pytest.mark.parametrize("damage", ["content", "missing", "metadata", "ledger"])
+@pytest.mark.parametrize("damage", ["content", "missing", "removed", "metadata", "ledger"])
 def test_publish_finds_what_does_not_add_up(source: LocalStore, store: Store, damage: str) -> None:
     plan = plan_run(source, store, request())
     work = Copying(source, "r1")
@@ -174,6 +188,9 @@ def test_publish_finds_what_does_not_add_up(source: LocalStore, store: Store, da
         store.write_bytes(row.audio_path, b"bit rot")
     elif damage == "missing":
         store.delete(row.audio_path)
+    elif damage == "removed":
+        assert row.removed_path
+        store.write_bytes(row.removed_path, b"bit rot")
     elif damage == "metadata":
         other = store.read_bytes(layout.metadata(Lane.ACCEPTED, plan.shards[0].name))
         store.write_bytes(layout.metadata(row.lane, row.shard), other)

@@ -45,7 +45,7 @@ def impatient() -> Iterator[None]:
 
 
 def restore(source: object, destination: object, **fields: object) -> RestoreResult:
-    given = {"engine": "passthrough", "previews": 2} | fields
+    given = {"engine": "passthrough"} | fields
     return restore_archive(RestoreConfig(source=str(source), destination=str(destination), **given))
 
 
@@ -217,7 +217,7 @@ def test_hostile_files_each_have_their_row_and_reason(tmp_path: Path, prefect_se
     source.mkdir()
     files = make_hostile(source)
     before = digests(source)
-    result = restore(source, tmp_path / "out", previews=0)
+    result = restore(source, tmp_path / "out")
     assert digests(source) == before
     rows = {row.source_uri.removeprefix(f"{source}/"): row for row in rows_of(tmp_path / "out")}
     assert set(rows) == {file.name for file in files}
@@ -336,7 +336,7 @@ def command(source: Path, destination: Path, server: str) -> subprocess.Popen[by
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "flows.cli", "restore", str(source), str(destination)),
-            *("--engine", "passthrough", "--shard-items", "3", "--previews", "2"),
+            *("--engine", "passthrough", "--shard-items", "3"),
         ],
         env={**os.environ, "PREFECT_API_URL": server},
         stdout=subprocess.PIPE,

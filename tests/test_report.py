@@ -78,7 +78,7 @@ def level_db(samples: np.ndarray) -> float:
 
 
 def row(name: str, lane: Lane = Lane.ACCEPTED, reasons: tuple[str, ...] = (), gain: float = 0.5) -> Row:
-    scores = Scores(-23.0, -3.0, 0.0, 0.0, 12_000.0, -50.0, 0.9, 3.0, 3.0, 2.5)
+    scores = Scores(-23.0, -3.0, 0.0, 0.0, 12_000.0, -50.0, 0.9, -70.0, -50.0, 0.0, 3.0, 3.0, 2.5)
     failed = lane is Lane.FAILED
     return Row(
         item_id=hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16],
@@ -308,11 +308,11 @@ def test_hundred_thousand_rows_stay_a_page_that_opens() -> None:
 
 def test_page_of_an_empty_run_and_of_scores_that_do_not_apply() -> None:
     assert "Nothing was new in this run." in render_report(summary(audio_s=0.0), [], {})
-    nothing = Scores(*[float("nan")] * 10)
+    nothing = Scores(*[float("nan")] * 13)
     silent = replace(row("a.wav"), before=nothing, after=replace(nothing, lufs=float("-inf")))
     page = render_report(summary(), [silent], {})
     assert "<figure>" not in page
-    assert listing(page)["rows"][0][8] == [None] * 6
+    assert listing(page)["rows"][0][8] == [None] * 8
 
 
 def test_histograms_name_their_medians() -> None:

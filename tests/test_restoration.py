@@ -159,9 +159,10 @@ class Bench:
         encoding: Encoding = "flac-24",
         preset: Preset = "archive",
         preview: bool = False,
+        **more: bool,
     ) -> tuple[Row, Path | None]:
         source = LocalStore(str(self.folder / "source"))
-        job = Job(preset, Treatment(Sampling()), encoding, "test-0", "{}")
+        job = Job(preset, Treatment(Sampling()), encoding, "test-0", "{}", **more)
         item = Item(hashlib.sha256(name.encode()).hexdigest()[:16], name, 1, "mark", preview)
         scratch = self.folder / "scratch"
         scratch.mkdir(exist_ok=True)
@@ -203,6 +204,65 @@ def test_passthrough_item_is_accepted_and_identical(bench: Bench) -> None:
     assert audio is not None
     np.testing.assert_array_equal(read_audio(audio).samples, read_audio(bench.folder / "source" / name).samples)
     assert row.before == row.after
+
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def test_a_clean_recording_is_left_alone_sample_by_sample(bench: Bench, model: BridgeEngine) -> None:
+    prompt = read_audio(ASSETS / "fr_asterisk_vm-instructions.g722")
+    name = bench.put("prompt.flac", prompt.samples, 16_000, "flac-16")
+    row, audio = bench.restore(name, model, leave_clean=True)
+    assert (row.lane, row.reasons, row.faults) == (Lane.ACCEPTED, ("left_alone",), ())
+    assert audio is not None
+    np.testing.assert_array_equal(read_audio(audio).samples, read_audio(bench.folder / "source" / name).samples)
+    row, audio = bench.restore(name, model)  # not asked to: it is changed
+    assert "left_alone" not in row.reasons
+    hissy = prompt.samples + 0.003 * np.random.default_rng(0).standard_normal(prompt.samples.shape).astype(np.float32)
+    row, audio = bench.restore(bench.put("hiss.flac", hissy, 16_000, "flac-16"), model, leave_clean=True)
+    assert row.faults == ("noise",)
+    assert "left_alone" not in row.reasons
+
+
+def test_where_next_to_nothing_changed_the_recording_stays(bench: Bench) -> None:
+    piano = read_audio(ASSETS / "hyperrogue_hr-domina-mountain.ogg").samples[:, : 8 * 44_100]
+    name = bench.put("piano.flac", piano)  # it never pauses, and so cannot be called clean
+    row, audio = bench.restore(name, Changing(0.9), leave_clean=True)
+    assert row.reasons == ()
+    row, audio = bench.restore(name, Changing(0.99), leave_clean=True)
+    assert row.reasons == ("left_alone",)
+    assert audio is not None
+    np.testing.assert_array_equal(read_audio(audio).samples, read_audio(bench.folder / "source" / name).samples)
+
+
+@pytest.mark.parametrize(
+    ("stored", "delivered"), [("flac-16", "flac-24"), ("flac-24", "flac-16"), ("wav-24", "wav-24")]
+)
+def test_what_is_delivered_and_what_was_removed_add_up_to_the_recording(
+    bench: Bench, stored: Encoding, delivered: Encoding
+) -> None:
+    samples = music(3.3, 44_100, 2)
+    name = bench.put(f"tape.{stored[:-3]}", samples, encoding=stored)
+    row, audio = bench.restore(name, Changing(0.9), delivered, keep_removed=True)
+    assert audio is not None
+    removed = audio.parent / "removed" / audio.name
+    assert row.removed_sha256 == hashlib.sha256(removed.read_bytes()).hexdigest()
+    assert row.removed_path == f"removed/shard-00000/{audio.name}"
+    total = read_audio(audio).samples + read_audio(removed).samples
+    np.testing.assert_array_equal(total, read_audio(bench.folder / "source" / name).samples)
+
+
+def test_a_restoration_that_is_late_or_turned_over_is_not_delivered(bench: Bench) -> None:
+    class Late(Passthrough):
+        def restore(self, windows: Tensor, starts: list[int], sampling: Sampling) -> Tensor:
+            return torch.roll(windows, 7, dims=-1)
+
+    name = bench.put("tape.flac", music(4.0, 48_000), 48_000)
+    for engine in (Late(), Changing(-1.0)):
+        row, audio = bench.restore(name, engine)
+        assert (row.lane, row.reasons) == (Lane.REVIEW, ("shifted",))
+        assert audio is not None
+        np.testing.assert_array_equal(read_audio(audio).samples, read_audio(bench.folder / "source" / name).samples)
 
 
 def test_silent_recording_goes_to_review_as_it_is(bench: Bench, model: BridgeEngine) -> None:

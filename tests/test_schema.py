@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiodiff.errors import CommitError, ConfigError
-from audiodiff.records import Item, Lane, MediaInfo, Row, Scores, Shard, StoredObject
+from audiodiff.records import Faithfulness, Item, Lane, MediaInfo, Row, Scores, Shard, StoredObject
 from audiodiff.schema import (
     PLAN_SCHEMA,
     ROW_SCHEMA,
@@ -38,8 +38,8 @@ HOSTILE = [
     "",
 ]
 
-BEFORE = Scores(-23.4, -0.1, 0.01, 0.2, 7900.0, -52.5, 0.99, 3.1, 2.2, 2.0)
-AFTER = Scores(-math.inf, -0.3, 0.0, 0.2, 19_500.0, 1e-300, -1.0, math.nan, math.nan, math.nan)
+BEFORE = Scores(-23.4, -0.1, 0.01, 0.2, 7900.0, -52.5, 0.99, -40.5, -30.0, 2.5, 3.1, 2.2, 2.0)
+AFTER = Scores(-math.inf, -0.3, 0.0, 0.2, 19_500.0, 1e-300, -1.0, *[math.nan] * 6)
 FAILED = Row(
     item_id="0123456789abcdef",
     source_uri="/tapes/broken.wav",
@@ -65,14 +65,17 @@ ACCEPTED = dataclasses.replace(
     created_at="2026-11-24T02:12:56.000001+00:00",
     file_name="a-0123.flac",
     sha256="ef" * 32,
+    removed_sha256="01" * 32,
     media=MediaInfo("wav", "pcm_s24le", 48_000, 8, 24, None, (("title", STRAY), ("title", "again"))),
     bit_depth=24,
     frames=2**33,
     before=BEFORE,
     after=AFTER,
+    faithful=Faithfulness(0.9, 0.0, math.nan),
     license="CC-BY-4.0",
     attribution="A \u00dc \udcff",
     messages=tuple(HOSTILE),
+    faults=("noise", "lost band"),
 )
 REVIEW = dataclasses.replace(ACCEPTED, lane=Lane.REVIEW, media=MediaInfo("mp3", "mp3", 8000, 1, 16, 10), after=None)
 ROWS = [FAILED, ACCEPTED, REVIEW]
@@ -124,7 +127,7 @@ def test_scores_are_columns_and_nan_is_null() -> None:
 
 
 def test_scores_of_nothing_but_nan_are_no_scores() -> None:
-    nothing = dataclasses.replace(ACCEPTED, after=Scores(*[math.nan] * 10))
+    nothing = dataclasses.replace(ACCEPTED, after=Scores(*[math.nan] * 13))
     assert from_table(to_table([nothing]))[0].after is None
 
 
@@ -142,7 +145,7 @@ def test_the_same_rows_give_the_same_bytes() -> None:
 
 def test_a_file_that_is_not_ours_is_refused() -> None:
     good = write_parquet_bytes(to_table(ROWS))
-    newer = to_table(ROWS).replace_schema_metadata({b"audiodiff.schema_version": b"2"})
+    newer = to_table(ROWS).replace_schema_metadata({b"audiodiff.schema_version": b"3"})
     other = pa.table({"a": [1]})
     plan = plan_to_table([])
     for data in (b"", b"PAR1", good[:-20], *map(write_parquet_bytes, (newer, other, plan))):

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from audiodiff.metrics.streams import LevelHistogram, Samples, power_db
+from audiodiff.metrics.streams import LevelHistogram, Levels, Samples, power_db
 
 # 65 dB below the strongest bin: just under the highest consonants of close speech, just above what Opus and
 # Vorbis fill in over a cut-off (Kerstin's 16.4 kHz reads as 20 kHz with 70 dB).
@@ -37,17 +37,22 @@ class Bandwidth:
         self._frames = 0
         self._levels = LevelHistogram(self._bands, -160.0, 40.0, 1.0)
 
-    def push(self, frames: Samples) -> None:
-        """Measure frames (C, N, T); power is averaged over channels, so antiphase does not cancel."""
+    def push(self, frames: Samples) -> Levels:
+        """Measure frames (C, N, T); power is averaged over channels, so antiphase does not cancel.
+
+        Returns the level of each band of 250 Hz in each frame (K, N), in dBFS.
+        """
         if not frames.shape[1]:
-            return
+            return np.zeros((self._bands, 0))
         spectrum = scipy.fft.rfft(frames * self._window, axis=-1)  # (C, N, F)
         power = (spectrum.real**2 + spectrum.imag**2).mean(axis=0) * self._scale  # (N, F)
         self._power += power.sum(axis=0)
         self._frames += len(power)
         width = min(_BAND_BINS, power.shape[1])
         banded = power[:, : self._bands * width].reshape(len(power), self._bands, width).sum(axis=2)  # (N, bands)
-        self._levels.add(power_db(banded, 1e-16).T)
+        levels_db = power_db(banded, 1e-16).T
+        self._levels.add(levels_db)
+        return levels_db
 
     def hz(self) -> float:
         """Return the bandwidth in hertz, 0 for digital silence, NaN if there was no frame."""

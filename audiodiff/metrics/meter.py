@@ -8,6 +8,7 @@ import numpy as np
 
 from audiodiff.metrics.bandwidth import Bandwidth
 from audiodiff.metrics.clipping import Clipping
+from audiodiff.metrics.defects import Defects
 from audiodiff.metrics.dnsmos import Opinion
 from audiodiff.metrics.level import Correlation, FrameLevels
 from audiodiff.metrics.loudness import Loudness
@@ -33,6 +34,7 @@ class Meter:
         self._correlation = Correlation()
         self._clipping = Clipping(channels)
         self._bandwidth = Bandwidth(sample_rate, 2 * half)
+        self._defects = Defects(sample_rate)
         self._loudness = Loudness(sample_rate, channels)
         self._opinion = Opinion(sample_rate) if dnsmos else None
         self._empty = True
@@ -55,6 +57,7 @@ class Meter:
         """Return the scores of all that was pushed; call it once, at the end. All are NaN of an empty signal."""
         self._take_frames(self._framer.flush())
         lufs, true_peak_db = self._loudness.finish()
+        noise_db, background_db, clicks_per_s = self._defects.finish()
         sig, bak, ovrl = self._opinion.finish() if self._opinion else (math.nan,) * 3
         return Scores(
             lufs=lufs,
@@ -64,6 +67,9 @@ class Meter:
             bandwidth_hz=self._bandwidth.hz(),
             noise_floor_db=self._levels.noise_floor_db(),
             channel_correlation=self._correlation.value(),
+            steady_noise_db=noise_db,
+            background_db=background_db,
+            clicks_per_s=clicks_per_s,
             dnsmos_sig=sig,
             dnsmos_bak=bak,
             dnsmos_ovrl=ovrl,
@@ -71,7 +77,7 @@ class Meter:
 
     def _take_frames(self, frames: Samples) -> None:
         channels, count, _ = frames.shape
-        self._bandwidth.push(frames)
+        self._defects.push(frames, self._bandwidth.push(frames))
         self._levels.push(frames.reshape(channels, 2 * count, self._half))  # (C, 2 N, 20 ms)
 
     def _finite_only(self, block: Samples) -> Samples:

@@ -38,6 +38,8 @@ MEASURES = (
     Measure("lufs", "Loudness", "LUFS", 1),
     Measure("true_peak_db", "True peak", "dBTP", 1),
     Measure("noise_floor_db", "Noise floor", "dBFS", 1, better=-1),
+    Measure("steady_noise_db", "Steady noise", "dB", 1, better=-1),
+    Measure("clicks_per_s", "Clicks", "/s", 1, better=-1),
     Measure("bandwidth_hz", "Bandwidth", "kHz", 1, factor=1e-3, better=1),
     Measure("clipped_fraction", "Clipped", "%", 2, factor=100.0, better=-1),
     Measure("dnsmos_ovrl", "DNSMOS overall", "", 2, better=1),
@@ -135,7 +137,7 @@ class Digest:
             _numbers(row.before),
             _numbers(row.after),
             self._preview_index.get(row.item_id, -1),
-            [visible(message, _MESSAGE_LIMIT) for message in row.messages],
+            [visible(message, _MESSAGE_LIMIT) for message in (*_found(row), *row.messages)],
         ]
 
 
@@ -152,6 +154,10 @@ def parameters(params: str, shown: Collection[str] = ()) -> list[tuple[str, str]
         for name, value in parsed.items()
         if name not in shown
     ]
+
+
+def _found(row: Row) -> list[str]:
+    return [f"found: {', '.join(row.faults)}"] if row.faults else []
 
 
 def _duration_s(row: Row) -> float | None:
