@@ -148,7 +148,7 @@ class Restoration:
         )
         wanted = item.preview or verdict.lane is not Lane.ACCEPTED
         with clock.stage("preview"):
-            preview = excerpt.preview(item, found.media.sample_rate) if wanted else None
+            preview = excerpt.preview(item, found.media.sample_rate, alone) if wanted else None
         return Outcome(row, target, removed.path if removed else None, preview, found.frames / found.media.sample_rate)
 
     @property
@@ -319,7 +319,9 @@ class _Excerpt:
             return None
         return compare(Waveform(before, sample_rate), Waveform(after, sample_rate), speech)
 
-    def preview(self, item: Item, sample_rate: int) -> Preview:
-        """The report's players for what was kept."""
+    def preview(self, item: Item, sample_rate: int, alone: bool) -> Preview:
+        """The report's players for what was kept; of a recording left alone, whatever was tried on it."""
         before, after = (np.concatenate(parts, axis=1) for parts in zip(*self.kept, strict=True))
+        if alone:
+            after = before
         return make_preview(item.item_id, before, after, sample_rate, self.start / sample_rate)

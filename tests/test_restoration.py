@@ -169,6 +169,8 @@ class Bench:
         outcome = Restoration(source, job, engine)(item, Shard("shard-00000", "run", (item,)), scratch, Clock())
         shown = outcome.row.lane is not Lane.FAILED and (preview or outcome.row.lane is not Lane.ACCEPTED)
         assert (outcome.preview is not None) == shown
+        if outcome.preview and "left_alone" in outcome.row.reasons:
+            assert outcome.preview.after_opus == outcome.preview.before_opus
         return outcome.row, outcome.audio
 
 
@@ -229,7 +231,7 @@ def test_where_next_to_nothing_changed_the_recording_stays(bench: Bench) -> None
     name = bench.put("piano.flac", piano)  # it never pauses, and so cannot be called clean
     row, audio = bench.restore(name, Changing(0.9), leave_clean=True)
     assert row.reasons == ()
-    row, audio = bench.restore(name, Changing(0.99), leave_clean=True)
+    row, audio = bench.restore(name, Changing(0.99), preview=True, leave_clean=True)
     assert row.reasons == ("left_alone",)
     assert audio is not None
     np.testing.assert_array_equal(read_audio(audio).samples, read_audio(bench.folder / "source" / name).samples)

@@ -22,7 +22,7 @@ from audiodiff.training.recipes import Recipe
 LEVEL = 0.1
 """RMS that the engines bring a recording to before the model; training jitters around it."""
 
-DOUBT = 0.2
+DOUBT = 0.1
 """How far trained networks err (`diffusion.shrink`), by trial on held-back recordings."""
 
 _NOISY_PLACES = frozenset({"camcorder", "telephone", "voip"})
