@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from audiodiff.gates import CLIPPED_MORE
 from audiodiff.records import MediaInfo, Scores
 
 STEADY_DB = -62.0  # clean recordings lie below -68, with hiss at 35 dB above -56
 BACKGROUND_DB = -48.0  # clean speech -45 to -57; hum, hiss and street noise at 15 dB -22 to -42
 CLICKS_PER_S = 1.5  # clean recordings up to 1.1 (lips and teeth), crackle 1.4 to 23
-CLIPPED = 1e-4  # as `gates.CLIPPED_MORE`
 NARROW_HZ, NARROW = 16_000.0, 0.6  # less than this share of what the rate allows, and of what ears miss, is a lost band
 UNHEARD_DB = -30.0  # a change so far below the programme, without any fault to explain it, is the network's own error
 
@@ -30,7 +30,7 @@ def _narrow(scores: Scores, media: MediaInfo) -> bool:
 SIGNS: tuple[Sign, ...] = (
     Sign("noise", lambda s, _: s.steady_noise_db > STEADY_DB),
     Sign("crackle", lambda s, _: s.clicks_per_s > CLICKS_PER_S),
-    Sign("clipping", lambda s, _: s.clipped_fraction > CLIPPED),
+    Sign("clipping", lambda s, _: s.clipped_fraction > CLIPPED_MORE),
     Sign("lost band", _narrow),
 )
 

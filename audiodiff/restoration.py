@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -300,13 +301,19 @@ class _Excerpt:
         self.power += float(np.square(before, dtype=np.float64).sum())
         self.changed += float(np.square(after - before, dtype=np.float64).sum())
 
+    @cached_property
+    def sides(self) -> tuple[Block, Block]:
+        """Before and after (C, T), once all has been pushed."""
+        before, after = (np.concatenate(parts, axis=1) for parts in zip(*self.kept, strict=True))
+        return before, after
+
     def change_db(self) -> float:
         """Power of the change over that of the recording."""
         return 10.0 * math.log10(max(self.changed, 1e-30) / max(self.power, 1e-30))
 
     def shift(self, sample_rate: int) -> int:
         """By how many samples the restoration lags, within 50 ms; 1 at least where its polarity is reversed."""
-        before, after = (np.concatenate(parts, axis=1).mean(axis=0) for parts in zip(*self.kept, strict=True))
+        before, after = (side.mean(axis=0) for side in self.sides)
         if not before.any() or not after.any() or not np.isfinite(after).all():
             return 0
         lag = align_delay(after, before, sample_rate // 20)
@@ -314,14 +321,14 @@ class _Excerpt:
 
     def compare(self, sample_rate: int, speech: bool) -> Faithfulness | None:
         """Whether words, pitch and onsets are those of the recording; None where the restoration is not even sound."""
-        before, after = (np.concatenate(parts, axis=1) for parts in zip(*self.kept, strict=True))
+        before, after = self.sides
         if not np.isfinite(after).all():
             return None
         return compare(Waveform(before, sample_rate), Waveform(after, sample_rate), speech)
 
     def preview(self, item: Item, sample_rate: int, alone: bool) -> Preview:
         """The report's players for what was kept; of a recording left alone, whatever was tried on it."""
-        before, after = (np.concatenate(parts, axis=1) for parts in zip(*self.kept, strict=True))
+        before, after = self.sides
         if alone:
             after = before
         return make_preview(item.item_id, before, after, sample_rate, self.start / sample_rate)

@@ -42,7 +42,9 @@ class RestoreConfig(BaseModel):
 
     source: str = Field(description="Folder or s3://bucket/prefix with the recordings; never written to.")
     destination: str = Field(description="Folder or s3://bucket/prefix for library/, review/, ledger/ and runs/.")
-    preset: Preset = Field("archive", description="Which gates judge the result; speech adds DNSMOS.")
+    preset: Preset = Field(
+        "archive", description="Which gates judge the result; speech adds DNSMOS and compares words."
+    )
     engine: str = Field(
         "audiodiff-48k",
         description="audiodiff-48k; passthrough, which changes nothing and is for rehearsals; the name of an installed "

@@ -9,7 +9,8 @@ from scipy.ndimage import median_filter
 
 from audiodiff.metrics.streams import Levels, Samples, power_db
 
-_PASSAGE = 250  # frames of 40 ms, 10 s: a lead-in's silence must not vouch for the noise of the whole tape
+_FRAME_S = 0.04
+_PASSAGE = 250  # frames, 10 s: a lead-in's silence must not vouch for the noise of the whole tape
 _SHORTEST = 25  # frames; under a second percentiles mean nothing
 _TYPICAL = 90  # percent of the passages that are better
 _QUIETEST = 2  # percent; between two words there is nearly always a frame without sound in a band of 250 Hz
@@ -73,7 +74,7 @@ class Defects:
             loud_db,
             float(power_db(noise, 1e-14)) - loud_db,
             float(power_db(_power(quietest).sum(), 1e-14)) - loud_db,
-            self._clicks_per_frame(frames) / 0.04,
+            self._clicks_per_frame(frames) / _FRAME_S,
         ))  # fmt: skip
 
     def _clicks_per_frame(self, frames: Samples) -> float:
