@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from restoring import random_model
 from seaweed import Seaweed
 
+from audiodiff.engines.bridge import BridgeEngine
 from audiodiff.storage import Store, open_store
 
 
@@ -53,3 +55,9 @@ def prefect_server() -> Iterator[str]:
 
     with prefect_test_harness(server_startup_timeout=90):
         yield str(get_current_settings().api.url)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> BridgeEngine:
+    """A network of random weights that audibly changes what it is given."""
+    return random_model(tmp_path_factory.mktemp("model"))

@@ -1,9 +1,8 @@
-"""Restoring one recording: sample for sample, and what becomes of it in the ledger."""
+"""Restoring one recording: what becomes of it, in a file and in the ledger."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,134 +10,21 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from restoring import PASSTHROUGH, Changing, music
 from torch import Tensor
 
-from audiodiff.diffusion.bridge import Bridge
-from audiodiff.diffusion.chunking import Chunking, overlap_add
-from audiodiff.diffusion.spectrum import Spectrum
 from audiodiff.encode import Encoding, write_audio
-from audiodiff.engines import RestorationEngine, Sampling, open_engine
+from audiodiff.engines import RestorationEngine, Sampling
 from audiodiff.engines.bridge import BridgeEngine
-from audiodiff.engines.checkpoint import load_restorer, save_restorer
 from audiodiff.engines.passthrough import Passthrough
 from audiodiff.errors import StorageError
 from audiodiff.media import read_audio
-from audiodiff.nets.bandsplit import BandSplit, BandSplitConfig
 from audiodiff.records import Item, Lane, Row, Shard
 from audiodiff.restoration import Job, Preset, Restoration
-from audiodiff.restore import Treatment, restore_stream
+from audiodiff.restore import Treatment
 from audiodiff.shards import Clock
 from audiodiff.storage import LocalStore
 from audiodiff.waveform import Block, Waveform
-
-PASSTHROUGH = open_engine("passthrough")
-
-
-@dataclass
-class Changing(Passthrough):
-    """An engine that does one thing to its windows, for outcomes a good engine does not have."""
-
-    factor: float = 1.0
-    offset: float = 0.0
-
-    name = "changing"
-
-    def restore(self, windows: Tensor, starts: list[int], sampling: Sampling) -> Tensor:
-        return self.factor * windows + self.offset
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> BridgeEngine:
-    """A network of random weights that audibly changes what it is given."""
-    torch.manual_seed(0)
-    net = BandSplit(BandSplitConfig(width=8, hidden=8, dilations=(1, 2)))
-    for weight in net.head.weights:
-        torch.nn.init.normal_(weight, std=0.2)
-    path = tmp_path_factory.mktemp("model") / "random.safetensors"
-    save_restorer(net, Spectrum(), Bridge(), 48_000, 0.1, 0.1, path)
-    return BridgeEngine("random", load_restorer(path), "cpu")
-
-
-def music(seconds: float, rate: int, channels: int = 1) -> Block:
-    """A chord with vibrato and a little noise, (C, T), other in each channel."""
-    time = np.arange(round(seconds * rate)) / rate
-    rng = np.random.default_rng(0)
-    parts = []
-    for channel in range(channels):
-        wobble = 2.0 * np.sin(2 * np.pi * (3.0 + channel) * time)
-        chord = sum(np.sin(2 * np.pi * f * time + wobble) for f in (220.0, 277.2, 329.6, 1318.5))
-        parts.append(0.05 * np.asarray(chord) + 0.002 * rng.standard_normal(len(time)))
-    return np.asarray(parts, np.float32)
-
-
-def blocks_of(samples: Block, size: int = 30_011) -> Iterator[Block]:
-    return (samples[:, at : at + size] for at in range(0, samples.shape[1], size))
-
-
-def streamed(samples: Block, rate: int, engine: RestorationEngine, how: Treatment) -> tuple[Block, Block]:
-    """Before and after of a whole signal."""
-    pairs = list(restore_stream(blocks_of(samples), rate, len(samples), 0.37, engine, how))
-    assert all(before.shape == after.shape for before, after in pairs)
-    before, after = (np.concatenate(side, axis=1) for side in zip(*pairs, strict=True))
-    return before, after
-
-
-@pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000, 96_000])
-def test_passthrough_returns_the_input_bit_by_bit(rate: int, channels: int) -> None:
-    samples = music(9.3, rate, channels)[:, :-3]
-    before, after = streamed(samples, rate, PASSTHROUGH, Treatment(Sampling()))
-    np.testing.assert_array_equal(before, samples)
-    np.testing.assert_array_equal(after, samples)
-
-
-@pytest.mark.parametrize("frames", [1, 7, 383, 24_001])
-@pytest.mark.parametrize("rate", [8_000, 44_100])
-def test_any_length_keeps_every_sample(model: BridgeEngine, rate: int, frames: int) -> None:
-    samples = music(4.0, rate)[:, :frames]
-    before, after = streamed(samples, rate, model, Treatment(Sampling()))
-    np.testing.assert_array_equal(before, samples)
-    assert np.isfinite(after).all()
-
-
-def test_strength_scales_the_change(model: BridgeEngine) -> None:
-    samples = music(3.0, 44_100, 2)
-    changes = {}
-    for strength in (0.0, 0.5, 1.0):
-        before, after = streamed(samples, 44_100, model, Treatment(Sampling(), strength))
-        changes[strength] = after - before
-    assert not changes[0.0].any()
-    assert np.abs(changes[1.0]).max() > 1e-3
-    np.testing.assert_allclose(changes[0.5], 0.5 * changes[1.0], atol=1e-6)
-
-
-def test_content_above_the_model_survives(model: BridgeEngine) -> None:
-    rate = 96_000
-    time = np.arange(2 * rate) / rate
-    ultrasound = (0.1 * np.sin(2 * np.pi * 30_000 * time)).astype(np.float32)[None]
-    before, after = streamed(music(2.0, rate) + ultrasound, rate, model, Treatment(Sampling()))
-    window = np.hanning(before.shape[1])
-    spectra = [np.abs(np.fft.rfft(side[0] * window)) for side in (before, after - before)]
-    above = slice(26_000 * 2, None)  # bins of half a hertz
-    assert spectra[1][above].max() < 1e-3 * spectra[0][above].max()
-    assert spectra[1].max() > 1e-2 * spectra[0].max()  # below, the model did change something
-
-
-@pytest.mark.parametrize("evaluations", [1, 2])
-def test_no_seam_is_louder_than_60_db_below(model: BridgeEngine, evaluations: int) -> None:
-    samples, sampling = music(25.0, 48_000), Sampling(evaluations, seed=3)
-    before, after = streamed(samples, 48_000, model, Treatment(sampling))
-    chunking = Chunking(samples.shape[1] // 384 * 384 + 384, model.margin(sampling) + 1536, 3072)
-    one_pass = overlap_add(
-        [torch.from_numpy(samples)], lambda w, at: model.restore(0.37 * w, at, sampling) / 0.37, chunking
-    )
-    whole = torch.cat(list(one_pass), dim=1).numpy()
-    change = np.sqrt(np.square(whole - before).mean())
-    assert change > 0.01 * np.sqrt(np.square(before).mean())
-    assert 20 * np.log10(np.abs(after - whole).max() / change) < -60.0
-
-
-# -- items ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass
