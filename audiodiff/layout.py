@@ -7,7 +7,7 @@ import re
 from audiodiff.records import Item, Lane
 
 AUDIO_LANES = (Lane.ACCEPTED, Lane.REVIEW, Lane.REJECTED)
-AUDIO_FOLDERS = (*(lane.folder for lane in AUDIO_LANES), "removed")
+AUDIO_FOLDERS = (*(lane.folder for lane in AUDIO_LANES), "removed", "degraded")
 LONGEST_STEM = 80
 
 
@@ -26,9 +26,9 @@ def ledger(shard: str) -> str:
     return f"ledger/{shard}.parquet"
 
 
-def metadata(lane: Lane, shard: str) -> str:
-    """The table beside a shard's audio of one lane."""
-    return f"{lane.folder}/{shard}/metadata.parquet"
+def metadata(audio: str) -> str:
+    """The table beside an audio file: one for each folder of a shard."""
+    return f"{audio.rpartition('/')[0]}/metadata.parquet"
 
 
 def run(run_id: str, name: str) -> str:

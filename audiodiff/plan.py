@@ -5,12 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from audiodiff import layout, schema
+from audiodiff.books import Books, R
 from audiodiff.errors import ConfigError
 from audiodiff.ledger import Ledger, read_ledger
-from audiodiff.records import Item, Shard
+from audiodiff.records import Item, Shard, StoredObject
 from audiodiff.storage import Store
+
+
+class Listed(Protocol):
+    """What a plan needs of a source: a store has it, and so has a manifest."""
+
+    uri: str
+
+    def list(self) -> Iterator[StoredObject]:
+        """Its recordings."""
+
+    def object_uri(self, name: str) -> str:
+        """The full address of one."""
+
+    def sha256(self, name: str) -> str:
+        """The checksum of its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +70,7 @@ class OpenRun:
     shards: tuple[Shard, ...]
 
 
-def plan_run(source: Store, destination: Store, request: PlanRequest) -> Plan:
+def plan_run(source: Listed, destination: Store, request: PlanRequest, books: Books[R]) -> Plan:
     """Plan a run and write the plan to the destination, unless there is nothing new.
 
     An interrupted run is taken up as it was planned, under its own id, so that the end state is that of a run
@@ -62,7 +79,7 @@ def plan_run(source: Store, destination: Store, request: PlanRequest) -> Plan:
     """
     if next(source.list(), None) is None:
         raise ConfigError(f"source {source.uri} does not exist or holds no objects")
-    ledger = read_ledger(destination)
+    ledger = read_ledger(destination, books)
     opened = list(open_runs(destination))
     mine = next((run for run in opened if run.recipe == request.recipe), None)
     before = mine.shards if mine else ()
@@ -112,7 +129,7 @@ def open_runs(destination: Store) -> Iterator[OpenRun]:
         yield OpenRun(run_id, recipe, tuple(shards))
 
 
-def _not_done(source: Store, ledger: Ledger, recipe: str, taken: set[str]) -> tuple[list[Item], int]:
+def _not_done(source: Listed, ledger: Ledger, recipe: str, taken: set[str]) -> tuple[list[Item], int]:
     """Items of the source that need work, in the order of their names, and how many need none."""
     fresh: list[Item] = []
     skipped = 0
@@ -127,7 +144,7 @@ def _not_done(source: Store, ledger: Ledger, recipe: str, taken: set[str]) -> tu
     return sorted(fresh, key=lambda item: item.name), skipped
 
 
-def _is_done(item: Item, ledger: Ledger, recipe: str, source: Store) -> bool:
+def _is_done(item: Item, ledger: Ledger, recipe: str, source: Listed) -> bool:
     """Whether the ledger holds this content under this recipe; a touched file is hashed to find out."""
     done = ledger.done.get(item.item_id)
     if done is None or done.recipe != recipe or done.retry:

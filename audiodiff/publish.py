@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from audiodiff import layout, schema
+from audiodiff import layout
+from audiodiff.books import Books, R
 from audiodiff.errors import CommitError
 from audiodiff.ledger import committed_shards, read_ledger, read_rows
 from audiodiff.plan import Plan, open_runs
-from audiodiff.records import Row, Shard
+from audiodiff.records import Shard
+from audiodiff.shards import by_folder
 from audiodiff.storage import Store
 
 
@@ -25,53 +26,46 @@ class Reconciled:
     swept: int
 
 
-def publish(destination: Store, plan: Plan) -> Reconciled:
+def publish(destination: Store, plan: Plan, books: Books[R]) -> Reconciled:
     """Reconcile a finished run; raises `CommitError` naming what disagrees. Repeating it is harmless."""
     swept = sweep_abandoned(destination, plan)
-    retired = retire_replaced(destination, plan.run_id)
-    rows = [row for shard in plan.shards for row in _checked_rows(destination, shard)]
-    files = 0
+    retired = retire_replaced(destination, plan.run_id, books)
+    rows = files = 0
     for shard in plan.shards:
-        mine = [row for row in rows if row.shard == shard.name and row.audio_path]
-        swept += sweep(destination, shard, keep=_expected_names(mine, shard))
-        _check_files(destination, shard, mine)
-        files += len(mine)
-    return Reconciled(len(rows), files, retired, swept)
+        found = _checked_rows(destination, shard, books)
+        swept += sweep(destination, shard, keep=_expected_names(found))
+        _check_files(destination, found, books)
+        rows += len(found)
+        files += sum(1 for row in found if row.files)
+    return Reconciled(rows, files, retired, swept)
 
 
-def _checked_rows(destination: Store, shard: Shard) -> list[Row]:
-    """The shard's ledger rows; they must be exactly its items."""
-    rows = read_rows(destination, shard.name)
-    planned, found = [item.item_id for item in shard.items], [row.item_id for row in rows]
-    if sorted(planned) != sorted(found):
-        missing, extra = set(planned) - set(found), set(found) - set(planned)
+def _checked_rows(destination: Store, shard: Shard, books: Books[R]) -> list[R]:
+    """The shard's ledger rows: of its items and no others, each once."""
+    rows = read_rows(destination, shard.name, books)
+    planned, found = {item.item_id for item in shard.items}, {row.item_id for row in rows}
+    if planned != found or len({row.key for row in rows}) < len(rows):
         raise CommitError(
             f"{destination.object_uri(layout.ledger(shard.name))} does not match the plan: {len(planned)} items "
-            f"planned, {len(found)} rows; missing {sorted(missing)[:5]}, unplanned {sorted(extra)[:5]}"
+            f"planned, {len(rows)} rows; missing {sorted(planned - found)[:5]}, unplanned {sorted(found - planned)[:5]}"
         )
     return rows
 
 
-def _expected_names(rows: list[Row], shard: Shard) -> set[str]:
+def _expected_names(rows: list[R]) -> set[str]:
     """Every object a committed shard has in the lanes."""
-    tables = {layout.metadata(row.lane, shard.name) for row in rows}
-    return tables | {name for row in rows for name in (row.audio_path, row.removed_path) if name}
+    return set(by_folder(rows)) | {stored.name for row in rows for stored in row.files}
 
 
-def _check_files(destination: Store, shard: Shard, rows: list[Row]) -> None:
+def _check_files(destination: Store, rows: list[R], books: Books[R]) -> None:
     """Metadata rows, stored files and checksums agree with the ledger."""
-    for lane in layout.AUDIO_LANES:
-        expected = [row for row in rows if row.lane is lane]
-        if not expected:
-            continue
-        table = schema.read_table(destination.read_bytes(layout.metadata(lane, shard.name)))
-        if not table.equals(schema.to_table(expected)):
-            raise CommitError(f"{layout.metadata(lane, shard.name)} and the ledger disagree")
+    for name, expected in by_folder(rows).items():
+        if not books.read(destination.read_bytes(name)).equals(books.to_table(expected)):
+            raise CommitError(f"{name} and the ledger disagree")
     for row in rows:
-        assert row.audio_path is not None
-        for name, sha256 in ((row.audio_path, row.sha256), (row.removed_path, row.removed_sha256)):
-            if name and destination.sha256(name) != sha256:
-                raise CommitError(f"{destination.object_uri(name)} does not have the checksum of its row")
+        for stored in row.files:
+            if destination.sha256(stored.name) != stored.sha256:
+                raise CommitError(f"{destination.object_uri(stored.name)} does not have the checksum of its row")
 
 
 def sweep_abandoned(destination: Store, plan: Plan) -> int:
@@ -100,37 +94,35 @@ def sweep(destination: Store, shard: Shard, keep: set[str]) -> int:
     return len(found)
 
 
-def retire_replaced(destination: Store, run_id: str) -> int:
+def retire_replaced(destination: Store, run_id: str, books: Books[R]) -> int:
     """Take rows that a newer shard replaced out of their old shards, and their audio away.
 
     The old rows go to the run's `replaced.parquet` first. The old ledger file is rewritten last, so that an
     interrupted clean-up is found and finished by the next run.
     """
     by_shard: dict[str, set[str]] = defaultdict(set)
-    for shard, item_id in read_ledger(destination).replaced:
+    for shard, item_id in read_ledger(destination, books).replaced:
         by_shard[shard].add(item_id)
     for shard, gone in sorted(by_shard.items()):
-        rows = read_rows(destination, shard)
+        rows = read_rows(destination, shard, books)
         old = [row for row in rows if row.item_id in gone]
-        name = layout.run(run_id, f"replaced-{shard}.parquet")
-        destination.write_bytes(name, schema.write_parquet_bytes(schema.to_table(old)))
-        _rewrite(destination, shard, [row for row in rows if row.item_id not in gone], old)
+        destination.write_bytes(layout.run(run_id, f"replaced-{shard}.parquet"), books.encode(old))
+        _rewrite(destination, shard, [row for row in rows if row.item_id not in gone], old, books)
     return sum(len(gone) for gone in by_shard.values())
 
 
-def _rewrite(destination: Store, shard: str, kept: list[Row], old: Iterable[Row]) -> None:
-    for lane in {row.lane for row in old if row.audio_path}:
-        rows = [row for row in kept if row.lane is lane and row.audio_path]
-        _write_or_delete(destination, layout.metadata(lane, shard), rows)
+def _rewrite(destination: Store, shard: str, kept: list[R], old: list[R], books: Books[R]) -> None:
+    beside = by_folder(kept)
+    for name in by_folder(old):
+        _write_or_delete(destination, name, beside.get(name, []), books)
     for row in old:
-        for name in (row.audio_path, row.removed_path):
-            if name:
-                destination.delete(name)
-    _write_or_delete(destination, layout.ledger(shard), kept)
+        for stored in row.files:
+            destination.delete(stored.name)
+    _write_or_delete(destination, layout.ledger(shard), kept, books)
 
 
-def _write_or_delete(destination: Store, name: str, rows: list[Row]) -> None:
+def _write_or_delete(destination: Store, name: str, rows: list[R], books: Books[R]) -> None:
     if rows:
-        destination.write_bytes(name, schema.write_parquet_bytes(schema.to_table(rows)))
+        destination.write_bytes(name, books.encode(rows))
     else:
         destination.delete(name)

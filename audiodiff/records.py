@@ -1,6 +1,7 @@
 """The things audiodiff talks about, one frozen dataclass each, in the order the data meets them.
 
 StoredObject   what a listing of the source yields
+StoredFile     an object that a row stands for
 Item           one input, named and fingerprinted
 Shard          some items: the unit of work and of commit
 MediaInfo      what a decoder found in a file
@@ -46,6 +47,14 @@ class StoredObject:
     name: str
     size: int
     fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """An object of a destination: its name there, and the checksum its bytes must have."""
+
+    name: str
+    sha256: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +169,17 @@ class Row:
     attribution: str | None = None
     messages: tuple[str, ...] = field(default=())
     faults: tuple[str, ...] = field(default=())
+
+    @property
+    def key(self) -> str:
+        """What no other row of a ledger has."""
+        return self.item_id
+
+    @property
+    def files(self) -> tuple[StoredFile, ...]:
+        """The audio, and what was removed from it."""
+        found = ((self.audio_path, self.sha256), (self.removed_path, self.removed_sha256))
+        return tuple(StoredFile(name, sha256) for name, sha256 in found if name)
 
     @property
     def audio_path(self) -> str | None:

@@ -61,7 +61,7 @@ class Restoration:
         self.source, self.job, self.engine = source, job, engine
         self.model = threading.Lock()
 
-    def __call__(self, item: Item, shard: Shard, scratch: Path, clock: Clock) -> Outcome:
+    def __call__(self, item: Item, shard: Shard, scratch: Path, clock: Clock) -> Outcome[Row]:
         """Restore one item; what is wrong with the recording becomes its row, storage errors are raised."""
         row = self._row(item, shard)
         try:
@@ -70,14 +70,14 @@ class Restoration:
             row = replace(row, source_sha256=digest)
             return self._restored(item, row, path, scratch, clock)
         except MediaError as error:
-            return Outcome(replace(row, reasons=(error.reason,), messages=(str(error),)))
+            return Outcome((replace(row, reasons=(error.reason,), messages=(str(error),)),))
         except ObjectMissing as error:
-            return Outcome(replace(row, reasons=(RETRY + "missing",), messages=(str(error),)))
+            return Outcome((replace(row, reasons=(RETRY + "missing",), messages=(str(error),)),))
         except (StorageError, MemoryError, torch.OutOfMemoryError):
             raise  # not this recording's doing: the shard is tried again
         except Exception as error:  # one recording must not hold up a shard; the next run tries it again
             reason, message = RETRY + type(error).__name__, f"{item.name!r}: {error}"
-            return Outcome(replace(row, reasons=(reason,), messages=(message,)))
+            return Outcome((replace(row, reasons=(reason,), messages=(message,)),))
 
     def _row(self, item: Item, shard: Shard) -> Row:
         return Row(
@@ -105,7 +105,7 @@ class Restoration:
         copy = scratch / "source"
         return copy, self.source.fetch(item.name, copy)
 
-    def _restored(self, item: Item, row: Row, path: Path, scratch: Path, clock: Clock) -> Outcome:
+    def _restored(self, item: Item, row: Row, path: Path, scratch: Path, clock: Clock) -> Outcome[Row]:
         with clock.stage("survey"):
             found = survey(path, item.name, self._dnsmos)
         faults = find_faults(found.scores, found.media)
@@ -150,7 +150,8 @@ class Restoration:
         wanted = item.preview or verdict.lane is not Lane.ACCEPTED
         with clock.stage("preview"):
             preview = excerpt.preview(item, found.media.sample_rate, alone) if wanted else None
-        return Outcome(row, target, removed.path if removed else None, preview, found.frames / found.media.sample_rate)
+        files = (target, removed.path) if removed else (target,)
+        return Outcome((row,), files, preview, found.frames / found.media.sample_rate)
 
     @property
     def _dnsmos(self) -> bool:

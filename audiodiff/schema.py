@@ -21,7 +21,9 @@ from audiodiff.records import Faithfulness, Item, Lane, MediaInfo, Row, Scores, 
 
 SCHEMA_VERSION = "2"
 _VERSION_KEY = b"audiodiff.schema_version"
-_VERSION = {_VERSION_KEY: SCHEMA_VERSION.encode()}
+VERSION = {_VERSION_KEY: SCHEMA_VERSION.encode()}
+"""What every table carries in its metadata."""
+
 _SCORES = tuple(field.name for field in fields(Scores))
 _FAITHFUL = tuple(field.name for field in fields(Faithfulness))
 
@@ -60,7 +62,7 @@ ROW_SCHEMA = pa.schema(
         pa.field("license", pa.string()),
         pa.field("attribution", pa.string()),
     ],
-    metadata=_VERSION,
+    metadata=VERSION,
 )
 
 PLAN_SCHEMA = pa.schema(
@@ -71,7 +73,7 @@ PLAN_SCHEMA = pa.schema(
         *_text("fingerprint"),
         pa.field("preview", pa.bool_(), nullable=False),
     ],
-    metadata=_VERSION,
+    metadata=VERSION,
 )
 
 
@@ -133,7 +135,7 @@ def write_parquet_bytes(table: pa.Table) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def read_table(data: bytes, schema: pa.Schema = ROW_SCHEMA, columns: Sequence[str] | None = None) -> pa.Table:
+def read_table(data: bytes, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
     """The table in a Parquet file, or only some of its columns.
 
     Raises CommitError where the bytes are no Parquet file, or hold another schema or another version of it.
@@ -149,11 +151,6 @@ def read_table(data: bytes, schema: pa.Schema = ROW_SCHEMA, columns: Sequence[st
         return file.read(columns=None if columns is None else list(columns))
     except pa.ArrowException as error:
         raise CommitError(f"a table is not a readable Parquet file: {error}") from error
-
-
-def read_rows(data: bytes) -> list[Row]:
-    """The rows in a ledger or metadata file; raises CommitError as `read_table` does."""
-    return from_table(read_table(data))
 
 
 def _record(row: Row) -> dict[str, Any]:
@@ -174,7 +171,7 @@ def _record(row: Row) -> dict[str, Any]:
         "seed": row.seed,
         "params": printable_name(row.params),
         "run_id": row.run_id,
-        "created_at": _instant(row.created_at),
+        "created_at": instant(row.created_at),
         "shard": row.shard,
         "sha256": row.sha256,
         "removed_sha256": row.removed_sha256,
@@ -279,7 +276,8 @@ def _item(record: dict[str, Any]) -> Item:
     return Item(record["item_id"], name, record["size"], record["fingerprint"], record["preview"])
 
 
-def _instant(text: str) -> datetime:
+def instant(text: str) -> datetime:
+    """An ISO 8601 text as an instant; raises ConfigError without a time zone."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError as error:

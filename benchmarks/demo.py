@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from audiodiff.books import RESTORATIONS
 from audiodiff.degrade.chain import Chain
 from audiodiff.encode import Encoding, write_audio
 from audiodiff.ledger import all_rows, committed_shards
@@ -45,7 +46,7 @@ def main() -> None:
     if status:
         raise SystemExit(status)
     store = LocalStore(str(RESTORED))
-    rows = {Path(row.source_uri).name: row for row in all_rows(store, committed_shards(store))}
+    rows = {Path(row.source_uri).name: row for row in all_rows(store, committed_shards(store), RESTORATIONS)}
     print("\nWorn on purpose, so that there is an original to compare with:")
     print(f"  {'recording':<36}{'SI-SDR dB':>18}{'log-spectral dist. dB':>24}")
     for _, name, _, _ in WORN:

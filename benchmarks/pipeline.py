@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 import flows.cli  # noqa: F401  sets what Prefect's own server needs to be quiet
+from audiodiff.books import RESTORATIONS
 from audiodiff.encode import AudioWriter, write_audio
 from audiodiff.engines import Sampling, open_engine
 from audiodiff.media import read_audio
@@ -137,9 +138,12 @@ def run_library(source: Path, destination: Path, engine_name: str) -> Pass:
     engine = open_engine(engine_name)
     stores = LocalStore(str(source)), LocalStore(str(destination))
     job = Job("archive", Treatment(Sampling(1)), "flac-24", "bench", "{}")
-    planned = plan_run(*stores, PlanRequest("bench", job.recipe, json.dumps({"recipe": job.recipe})))
+    planned = plan_run(*stores, PlanRequest("bench", job.recipe, json.dumps({"recipe": job.recipe})), RESTORATIONS)
     started = time.perf_counter()
-    receipts = [run_shard(shard, Restoration(stores[0], job, engine), stores[1], THREADS) for shard in planned.todo]
+    receipts = [
+        run_shard(shard, Restoration(stores[0], job, engine), stores[1], RESTORATIONS, THREADS)
+        for shard in planned.todo
+    ]
     return _pass(f"library, {engine_name}", receipts, time.perf_counter() - started)
 
 

@@ -14,6 +14,7 @@ from prefect.futures import as_completed
 from prefect.task_runners import TaskRunner
 from prefect.tasks import exponential_backoff
 
+from audiodiff.books import RESTORATIONS
 from audiodiff.engines import open_engine
 from audiodiff.errors import CommitError, ConfigError, EngineError
 from audiodiff.gates import explain
@@ -58,7 +59,7 @@ class Order:
 @task(name="plan", **_storage_retries)
 def plan(source: str, destination: str, request: PlanRequest) -> Plan:
     """List, subtract what is done, cut into shards."""
-    return plan_run(open_with_credentials(source), open_with_credentials(destination), request)
+    return plan_run(open_with_credentials(source), open_with_credentials(destination), request, RESTORATIONS)
 
 
 @task(name="restore shard", task_run_name="restore {shard.name}", **_storage_retries)
@@ -67,9 +68,8 @@ def restore_shard(shard: Shard, order: Order) -> Receipt:
     engine = open_engine(order.engine, order.device)
     work = Restoration(open_with_credentials(order.source), order.job, engine)
     progress = RunProgress.current
-    receipt = run_shard(
-        shard, work, open_with_credentials(order.destination), order.threads, progress.tick if progress else None
-    )
+    destination, tick = open_with_credentials(order.destination), progress.tick if progress else None
+    receipt = run_shard(shard, work, destination, RESTORATIONS, order.threads, tick)
     lanes = ", ".join(f"{count} {lane}" for lane, count in receipt.lanes)
     get_run_logger().info("%s: %s, %.0fx real time", shard.name, lanes, receipt.audio_s / max(receipt.wall_s, 1e-9))
     return receipt
@@ -78,7 +78,7 @@ def restore_shard(shard: Shard, order: Order) -> Receipt:
 @task(name="publish", **_storage_retries)
 def reconcile(destination: str, planned: Plan) -> Reconciled:
     """Prove that plan, ledger, metadata and files agree."""
-    return publish(open_with_credentials(destination), planned)
+    return publish(open_with_credentials(destination), planned, RESTORATIONS)
 
 
 @task(name="report", **_storage_retries)

@@ -11,6 +11,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from audiodiff import layout
+from audiodiff.books import RESTORATIONS
 from audiodiff.engines import Sampling, open_engine
 from audiodiff.ledger import all_rows, committed_shards
 from audiodiff.plan import PlanRequest, plan_run
@@ -22,7 +23,6 @@ from audiodiff.report.render import RunSummary
 from audiodiff.report.run import write_report
 from audiodiff.restoration import Job, Restoration
 from audiodiff.restore import Treatment
-from audiodiff.schema import read_rows
 from audiodiff.shards import run_shard
 from audiodiff.storage import Store, open_store
 
@@ -40,12 +40,12 @@ def run_once(source_uri: str, destination_uri: str, environment: dict[str, str])
     recipe, params = recipe_of("archive", engine, {})
     run_id = f"run-{time.time_ns()}"
     asked = PlanRequest(run_id, recipe, json.dumps({"recipe": recipe}), shard_items=3, previews=2)
-    plan = plan_run(source, destination, asked)
+    plan = plan_run(source, destination, asked, RESTORATIONS)
     if not plan.shards:
         return
     work = Restoration(source, Job("archive", Treatment(Sampling()), "flac-24", recipe, params), engine)
-    receipts = [run_shard(shard, work, destination) for shard in plan.todo]
-    publish(destination, plan)
+    receipts = [run_shard(shard, work, destination, RESTORATIONS) for shard in plan.todo]
+    publish(destination, plan, RESTORATIONS)
     summary = RunSummary(
         run_id=plan.run_id,
         source=source_uri,
@@ -94,8 +94,8 @@ def state_of(destination: str) -> State:
     previews = [preview for name in names if "/previews/" in name for preview in read_previews(store, name)]
     return State(
         audio={name: store.sha256(name) for name in lanes if name not in tables},
-        ledger=[_timeless(row) for row in all_rows(store, committed_shards(store))],
-        metadata={name: [_timeless(row) for row in read_rows(store.read_bytes(name))] for name in tables},
+        ledger=[_timeless(row) for row in all_rows(store, committed_shards(store), RESTORATIONS)],
+        metadata={name: [_timeless(row) for row in RESTORATIONS.decode(store.read_bytes(name))] for name in tables},
         previews=sorted(previews, key=lambda preview: preview.item_id),
         runs=sorted(name.split("/", 2)[2] for name in names if name.startswith("runs/")),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from audiodiff import layout
+from audiodiff.books import RESTORATIONS
 from audiodiff.errors import CommitError, StorageError
 from audiodiff.ledger import committed_shards, read_ledger, read_rows
 from audiodiff.plan import Plan, PlanRequest, cut, open_runs, plan_run
@@ -48,16 +49,17 @@ class Copying:
             shard=shard.name,
         )
         if row.lane is Lane.FAILED:
-            return Outcome(row)
+            return Outcome((row,))
         path = scratch / layout.output_name(item, "flac")
         path.write_bytes(data)
         sha256 = hashlib.sha256(data).hexdigest()
         row = replace(row, file_name=path.name, sha256=sha256, frames=len(data))
         if row.lane is not Lane.ACCEPTED:
-            return Outcome(row, path)
+            return Outcome((row,), (path,))
         removed = scratch / "removed"
         removed.write_bytes(data[::-1])
-        return Outcome(replace(row, removed_sha256=hashlib.sha256(data[::-1]).hexdigest()), path, removed)
+        row = replace(row, removed_sha256=hashlib.sha256(data[::-1]).hexdigest())
+        return Outcome((row,), (path, removed))
 
 
 @pytest.fixture
@@ -76,12 +78,12 @@ def request(recipe: str = "r1", run_id: str = "run-1", items: int = 4) -> PlanRe
 
 def run(source: Store, destination: Store, ask: PlanRequest, breaks_at: str = "") -> tuple[Plan, list[str]]:
     """One whole run; returns its plan and the names worked on."""
-    plan = plan_run(source, destination, ask)
+    plan = plan_run(source, destination, ask, RESTORATIONS)
     work = Copying(source, ask.recipe, breaks_at)
     for shard in plan.todo:
-        run_shard(shard, work, destination)
+        run_shard(shard, work, destination, RESTORATIONS)
     if plan.shards:
-        publish(destination, plan)
+        publish(destination, plan, RESTORATIONS)
         destination.write_bytes(layout.run(plan.run_id, "summary.json"), b"{}")
     return plan, work.done
 
@@ -97,7 +99,7 @@ def audio_of(rows: list[Row]) -> set[str]:
 
 def test_every_input_has_one_row_and_every_file_its_place(source: LocalStore, store: Store) -> None:
     plan, _ = run(source, store, request())
-    rows = [row for shard in committed_shards(store) for row in read_rows(store, shard)]
+    rows = [row for shard in committed_shards(store) for row in read_rows(store, shard, RESTORATIONS)]
     assert sorted(row.source_uri for row in rows) == sorted(source.object_uri(o.name) for o in source.list())
     assert [len(shard.items) for shard in plan.shards] == [4, 4, 1]
     lanes = {row.source_uri.rsplit("/", 1)[1]: row.lane for row in rows}
@@ -124,7 +126,7 @@ def test_only_what_is_new_or_changed_is_done(source: LocalStore, store: Store) -
     source.write_bytes("tape 4.wav", source.read_bytes("tape 4.wav"))  # touched, content the same
     _, worked = run(source, store, request(run_id="run-2"))
     assert sorted(worked) == ["new.wav", "tape 3.wav"]
-    rows = [row for shard in committed_shards(store) for row in read_rows(store, shard)]
+    rows = [row for shard in committed_shards(store) for row in read_rows(store, shard, RESTORATIONS)]
     assert len(rows) == len({row.item_id for row in rows}) == 10
     stored = [name for name in objects(store, "library/") if name.endswith(".flac")]
     assert len(stored) == 8
@@ -135,7 +137,7 @@ def test_another_recipe_replaces_everything(source: LocalStore, store: Store) ->
     run(source, store, request())
     _, worked = run(source, store, request("r2", "run-2"))
     assert len(worked) == 9
-    rows = [row for shard in committed_shards(store) for row in read_rows(store, shard)]
+    rows = [row for shard in committed_shards(store) for row in read_rows(store, shard, RESTORATIONS)]
     assert {row.recipe for row in rows} == {"r2"}
     assert len(rows) == 9
     assert {name for name in objects(store, "library/", "review/", "removed/") if name.endswith(".flac")} == audio_of(
@@ -163,11 +165,11 @@ def test_resume_takes_new_inputs_along(source: LocalStore, store: Store) -> None
     source.write_bytes("late.wav", b"late")
     plan, _ = run(source, store, request(run_id="run-2"))
     assert plan.items == 10
-    assert read_ledger(store).shards == {f"shard-{n:05d}" for n in range(4)}
+    assert read_ledger(store, RESTORATIONS).shards == {f"shard-{n:05d}" for n in range(4)}
 
 
 def test_leftovers_of_an_abandoned_recipe_are_swept(source: LocalStore, store: Store) -> None:
-    plan = plan_run(source, store, request())
+    plan = plan_run(source, store, request(), RESTORATIONS)
     orphans = [f"{folder}/{plan.shards[0].name}/half-done.flac" for folder in ("library", "removed")]
     for orphan in orphans:
         store.write_bytes(orphan, b"written before the crash")
@@ -178,11 +180,11 @@ def test_leftovers_of_an_abandoned_recipe_are_swept(source: LocalStore, store: S
 
 @pytest.mark.parametrize("damage", ["content", "missing", "removed", "metadata", "ledger"])
 def test_publish_finds_what_does_not_add_up(source: LocalStore, store: Store, damage: str) -> None:
-    plan = plan_run(source, store, request())
+    plan = plan_run(source, store, request(), RESTORATIONS)
     work = Copying(source, "r1")
     for shard in plan.todo:
-        run_shard(shard, work, store)
-    row = next(row for row in read_rows(store, plan.shards[1].name) if row.audio_path)
+        run_shard(shard, work, store, RESTORATIONS)
+    row = next(row for row in read_rows(store, plan.shards[1].name, RESTORATIONS) if row.audio_path)
     assert row.audio_path
     if damage == "content":
         store.write_bytes(row.audio_path, b"bit rot")
@@ -192,12 +194,12 @@ def test_publish_finds_what_does_not_add_up(source: LocalStore, store: Store, da
         assert row.removed_path
         store.write_bytes(row.removed_path, b"bit rot")
     elif damage == "metadata":
-        other = store.read_bytes(layout.metadata(Lane.ACCEPTED, plan.shards[0].name))
-        store.write_bytes(layout.metadata(row.lane, row.shard), other)
+        other = store.read_bytes(f"library/{plan.shards[0].name}/metadata.parquet")
+        store.write_bytes(layout.metadata(row.audio_path), other)
     else:
         store.write_bytes(layout.ledger(row.shard), store.read_bytes(layout.ledger(plan.shards[0].name)))
     with pytest.raises((CommitError, StorageError)):
-        publish(store, plan)
+        publish(store, plan, RESTORATIONS)
 
 
 def test_cut_respects_both_limits() -> None:

@@ -23,6 +23,7 @@ from killing import State, half_done, ledger_marks, started, state_of, temporary
 from prefect.client.orchestration import get_client
 from seaweed import Seaweed
 
+from audiodiff.books import RESTORATIONS
 from audiodiff.encode import write_audio
 from audiodiff.errors import AudiodiffError, ConfigError, StorageError
 from audiodiff.ledger import all_rows, committed_shards
@@ -51,7 +52,7 @@ def restore(source: object, destination: object, **fields: object) -> RestoreRes
 
 def rows_of(destination: object) -> list[Row]:
     store = open_store(str(destination))
-    return list(all_rows(store, committed_shards(store)))
+    return list(all_rows(store, committed_shards(store), RESTORATIONS))
 
 
 def digests(folder: Path) -> dict[bytes, str]:

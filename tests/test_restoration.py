@@ -53,11 +53,12 @@ class Bench:
         scratch = self.folder / "scratch"
         scratch.mkdir(exist_ok=True)
         outcome = Restoration(source, job, engine)(item, Shard("shard-00000", "run", (item,)), scratch, Clock())
-        shown = outcome.row.lane is not Lane.FAILED and (preview or outcome.row.lane is not Lane.ACCEPTED)
+        (row,) = outcome.rows
+        shown = row.lane is not Lane.FAILED and (preview or row.lane is not Lane.ACCEPTED)
         assert (outcome.preview is not None) == shown
-        if outcome.preview and "left_alone" in outcome.row.reasons:
+        if outcome.preview and "left_alone" in row.reasons:
             assert outcome.preview.after_opus == outcome.preview.before_opus
-        return outcome.row, outcome.audio
+        return row, outcome.files[0] if outcome.files else None
 
 
 @pytest.fixture

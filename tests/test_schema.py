@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from audiodiff.books import RESTORATIONS
 from audiodiff.errors import CommitError, ConfigError
 from audiodiff.records import Faithfulness, Item, Lane, MediaInfo, Row, Scores, Shard, StoredObject
 from audiodiff.schema import (
@@ -19,7 +20,6 @@ from audiodiff.schema import (
     plan_from_table,
     plan_to_table,
     printable_name,
-    read_rows,
     read_table,
     to_table,
     write_parquet_bytes,
@@ -88,8 +88,8 @@ def same(left: object, right: object) -> bool:
 
 def test_rows_come_back_exactly() -> None:
     assert same(from_table(to_table(ROWS)), ROWS)
-    assert same(read_rows(write_parquet_bytes(to_table(ROWS))), ROWS)
-    assert read_rows(write_parquet_bytes(to_table([]))) == []
+    assert same(RESTORATIONS.decode(write_parquet_bytes(to_table(ROWS))), ROWS)
+    assert RESTORATIONS.decode(write_parquet_bytes(to_table([]))) == []
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -100,7 +100,7 @@ def test_any_text_comes_back_from_its_printable_form(text: str) -> None:
         ACCEPTED, source_uri=text, file_name=text, params=text, reasons=(text,), messages=(text, text),
         license=text, attribution=text,
     )  # fmt: skip
-    assert same(read_rows(write_parquet_bytes(to_table([hostile]))), [hostile])
+    assert same(RESTORATIONS.decode(write_parquet_bytes(to_table([hostile]))), [hostile])
 
 
 def test_ordinary_names_are_their_own_printable_form() -> None:
@@ -150,11 +150,11 @@ def test_a_file_that_is_not_ours_is_refused() -> None:
     plan = plan_to_table([])
     for data in (b"", b"PAR1", good[:-20], *map(write_parquet_bytes, (newer, other, plan))):
         with pytest.raises(CommitError, match="a table"):
-            read_rows(data)
+            RESTORATIONS.decode(data)
 
 
 def test_some_columns_can_be_read_alone() -> None:
-    table = read_table(write_parquet_bytes(to_table(ROWS)), columns=["item_id", "recipe"])
+    table = read_table(write_parquet_bytes(to_table(ROWS)), ROW_SCHEMA, ["item_id", "recipe"])
     assert table.to_pylist() == [{"item_id": row.item_id, "recipe": "r1"} for row in ROWS]
 
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from audiodiff import layout
+from audiodiff.books import RESTORATIONS
 from audiodiff.gates import explain
 from audiodiff.ledger import all_rows
 from audiodiff.plan import Plan
@@ -29,9 +30,9 @@ def write_report(destination: Store, plan: Plan, summary: RunSummary, most_previ
     """Write `report.html` and then `summary.json` of a reconciled run."""
     shards = [shard.name for shard in plan.shards]
     previews = read_previews(destination, plan.run_id, most_previews)
-    reasons = Digest(summary.source, {}).add_all(all_rows(destination, shards))
+    reasons = Digest(summary.source, {}).add_all(all_rows(destination, shards, RESTORATIONS))
     explained = {reason: explain(reason) for reason in reasons.reasons}
-    page = render_report(summary, all_rows(destination, shards), previews, explained)
+    page = render_report(summary, all_rows(destination, shards, RESTORATIONS), previews, explained)
     name = layout.run(plan.run_id, "report.html")
     destination.write_bytes(name, page.encode())
     lanes = tuple((lane.value, reasons.lanes[lane]) for lane in Lane)

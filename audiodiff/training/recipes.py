@@ -17,6 +17,9 @@ GENERAL = {
 }  # fmt: skip
 """What befalls an excerpt, and how often. A lost band is learnt slowly, and needs to be seen often."""
 
+LOST_BANDS = GENERAL | {"recorded noise": 0.32, "archive": 0.15, "bandlimit": 0.3, "hum": 0.03, "clip": 0.05}
+"""For a last stage: nothing else of a checkpoint learns as slowly as to fill a band that is gone."""
+
 SPEECH = {
     "recorded noise": 0.32, "archive": 0.12, "room": 0.1, "camcorder": 0.1, "voip": 0.08, "telephone": 0.06,
     "bandlimit": 0.06, "clean": 0.03, "noise": 0.03, "hum": 0.02, "hiss": 0.02, "crackle": 0.03, "clip": 0.03,
@@ -73,6 +76,7 @@ _SMALL_UNET = UNetConfig(widths=(8, 16, 24, 32), blocks=1, middle=2)
 RECIPES: dict[str, Recipe] = {
     "restore-48k": Recipe(),
     "restore-48k-on": Recipe(steps=6_500, peak_rate=1.2e-3, decay_share=0.85, seed=1),
+    "restore-48k-last": Recipe(steps=5_000, peak_rate=1e-3, decay_share=0.9, seed=2, cases=LOST_BANDS.copy()),
     "restore-48k-gpu": Recipe(steps=100_000, batch=32, excerpt_s=4.0, ema=0.9998, warmup=500, validate_every=2_000),
     "speech-16k": replace(_SPEECH_16K, steps=2_000, excerpt_s=1.0, warmup=50, precision="float32", net=_SMALL_UNET),
     "speech-16k-gpu": replace(
