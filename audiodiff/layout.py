@@ -31,6 +31,16 @@ def metadata(audio: str) -> str:
     return f"{audio.rpartition('/')[0]}/metadata.parquet"
 
 
+def examined(shard: str) -> str:
+    """What the first pass of a curation found in a shard's recordings, with fingerprints: the index of later runs."""
+    return f"examined/{shard}.parquet"
+
+
+def decided(run_id: str, shard: str) -> str:
+    """What was decided over a shard's clips; they become its ledger rows once their audio is written."""
+    return run(run_id, f"decided/{shard}.parquet")
+
+
 def run(run_id: str, name: str) -> str:
     """An object of a run: `plan.parquet`, `config.json`, `report.html`, `summary.json`, ..."""
     return f"runs/{run_id}/{name}"
@@ -43,6 +53,14 @@ def previews(run_id: str, shard: str) -> str:
 
 def output_name(item: Item, suffix: str) -> str:
     """A file name any system takes: the source's stem made harmless, and the item's id to keep it unique."""
+    return f"{_harmless(item)}-{item.item_id[:8]}.{suffix}"
+
+
+def clip_name(item: Item, clip_id: str, suffix: str) -> str:
+    """The same for one clip of a recording, or for a degraded twin (`0123456789abcdef-1`)."""
+    return f"{_harmless(item)}-{clip_id}.{suffix}"
+
+
+def _harmless(item: Item) -> str:
     stem = item.name.rpartition("/")[2].rpartition(".")[0] or item.name.rpartition("/")[2]
-    harmless = re.sub(r"[^A-Za-z0-9._-]+", "_", stem).strip("._-")[:LONGEST_STEM] or "audio"
-    return f"{harmless}-{item.item_id[:8]}.{suffix}"
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).strip("._-")[:LONGEST_STEM] or "audio"

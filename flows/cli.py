@@ -23,6 +23,7 @@ os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 
 from prefect import Flow
 
+from flows.curate_dataset import CurateConfig, CurateResult, curate_dataset
 from flows.restore_archive import RestoreConfig, RestoreResult, restore_archive
 from flows.train_model import TrainConfig, TrainResult, train_model
 
@@ -78,6 +79,10 @@ def _options(field: FieldInfo) -> dict[str, Any]:
     options: dict[str, Any] = {"default": field.default, "help": text}
     if kind is bool:
         return options | {"action": argparse.BooleanOptionalAction}
+    if get_origin(kind) is list:
+        (inside,) = get_args(kind)
+        some = {"choices": get_args(inside)} if get_origin(inside) is Literal else {"metavar": "X"}
+        return options | {"nargs": "*", "default": field.get_default(call_default_factory=True), **some}
     if get_origin(kind) is Literal:
         return options | {"choices": get_args(kind)}
     return options | {"type": kind, "metavar": "N" if kind is int else "X"}
@@ -94,6 +99,17 @@ def _restored(result: RestoreResult) -> str:
     width = max(map(len, result.lanes))
     lanes = "\n".join(f"  {lane:<{width}}  {count:>6,}" for lane, count in result.lanes.items())
     return f"{lanes}\n  skipped{' ' * (width - 7)}  {result.skipped:>6,} (done before)\nReport: {result.report_uri}"
+
+
+def _curated(result: CurateResult) -> str:
+    if result.forecast:
+        return result.forecast
+    if not result.run_id:
+        return f"Nothing to do: all {result.skipped} recordings are done."
+    lanes = "\n".join(
+        f"  {lane:<9}{clips:>8,} clips {result.hours[lane]:>9.2f} h" for lane, clips in result.clips.items()
+    )
+    return f"{lanes}\n  skipped  {result.skipped:>8,} recordings (done before)\nReport: {result.report_uri}"
 
 
 def _trained(result: TrainResult) -> str:
@@ -120,6 +136,13 @@ COMMANDS: dict[str, Command] = {
         restore_archive,
         ("source", "destination"),
         _restored,
+        "Keys and endpoints for S3 come from the environment.",
+    ),
+    "curate": Command(
+        CurateConfig,
+        curate_dataset,
+        ("source", "destination"),
+        _curated,
         "Keys and endpoints for S3 come from the environment.",
     ),
     "train": Command(TrainConfig, train_model, ("dataset", "destination"), _trained),

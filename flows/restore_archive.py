@@ -16,7 +16,6 @@ import audiodiff
 from audiodiff.device import choose_device
 from audiodiff.encode import Encoding
 from audiodiff.engines import ENGINE_FILE, Sampling, open_engine
-from audiodiff.errors import AudiodiffError
 from audiodiff.plan import Plan, PlanRequest
 from audiodiff.recipe import recipe_of
 from audiodiff.records import Receipt
@@ -26,7 +25,7 @@ from audiodiff.restoration import Job, Preset
 from audiodiff.restore import Treatment
 from tasks.credentials import open_with_credentials
 from tasks.progress import RunProgress
-from tasks.restoring import Order, headline, plan, reconcile, report, restore_all
+from tasks.restoring import Order, headline, plan, receipts_of, reconcile, report, restore_all
 
 PREVIEWS = 60
 """Recordings with players in the report, besides all in review."""
@@ -81,7 +80,7 @@ def restore_archive(config: RestoreConfig) -> RestoreResult:
     log.info("%d recordings in %d shards, %d done before", planned.items, len(planned.todo), planned.skipped)
     with RunProgress("restoring", planned.items) as progress:
         runner: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=config.shards_at_once)
-        receipts = _receipts(list(restore_all(planned, order, runner, progress)))
+        receipts = receipts_of(restore_all(planned, order, runner, progress))
     reconcile(config.destination, planned)
     summary = _summary(config, order, planned, receipts, started, time.monotonic() - clock)
     tally: Tally = report(config.destination, planned, summary)
@@ -107,17 +106,6 @@ def _request(config: RestoreConfig, job: Job, started: datetime) -> PlanRequest:
     run_id = f"restore-{started:%Y%m%dT%H%M%S}-{started.microsecond:06d}"
     stored = config.model_dump() | {"recipe": job.recipe, "version": audiodiff.__version__}
     return PlanRequest(run_id, job.recipe, json.dumps(stored, indent=1), config.shard_items, previews=PREVIEWS)
-
-
-def _receipts(results: list[Receipt | BaseException]) -> list[Receipt]:
-    """The receipts; shards that failed make the run fail, after all others have been committed."""
-    failed = [result for result in results if not isinstance(result, Receipt)]
-    if failed:
-        raise AudiodiffError(
-            f"{len(failed)} of {len(results)} shards failed; the others are committed, the same command resumes. "
-            f"First cause: {failed[0]}"
-        ) from failed[0]
-    return [result for result in results if isinstance(result, Receipt)]
 
 
 def _summary(

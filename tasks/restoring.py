@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from prefect.tasks import exponential_backoff
 
 from audiodiff.books import RESTORATIONS
 from audiodiff.engines import open_engine
-from audiodiff.errors import CommitError, ConfigError, EngineError
+from audiodiff.errors import AudiodiffError, CommitError, ConfigError, EngineError
 from audiodiff.gates import explain
 from audiodiff.plan import Plan, PlanRequest, plan_run
 from audiodiff.publish import Reconciled, publish
@@ -34,7 +34,7 @@ def may_pass(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
     return not isinstance(state.data, ConfigError | EngineError | CommitError)
 
 
-_storage_retries: dict[str, Any] = {
+storage_retries: dict[str, Any] = {
     "retries": 3,
     "retry_condition_fn": may_pass,
     "retry_delay_seconds": exponential_backoff(5),
@@ -56,13 +56,13 @@ class Order:
     threads: int = 2
 
 
-@task(name="plan", **_storage_retries)
+@task(name="plan", **storage_retries)
 def plan(source: str, destination: str, request: PlanRequest) -> Plan:
     """List, subtract what is done, cut into shards."""
     return plan_run(open_with_credentials(source), open_with_credentials(destination), request, RESTORATIONS)
 
 
-@task(name="restore shard", task_run_name="restore {shard.name}", **_storage_retries)
+@task(name="restore shard", task_run_name="restore {shard.name}", **storage_retries)
 def restore_shard(shard: Shard, order: Order) -> Receipt:
     """Restore one shard and commit it; a retry overwrites what the last try left."""
     engine = open_engine(order.engine, order.device)
@@ -75,13 +75,13 @@ def restore_shard(shard: Shard, order: Order) -> Receipt:
     return receipt
 
 
-@task(name="publish", **_storage_retries)
+@task(name="publish", **storage_retries)
 def reconcile(destination: str, planned: Plan) -> Reconciled:
     """Prove that plan, ledger, metadata and files agree."""
     return publish(open_with_credentials(destination), planned, RESTORATIONS)
 
 
-@task(name="report", **_storage_retries)
+@task(name="report", **storage_retries)
 def report(destination: str, planned: Plan, summary: RunSummary) -> Tally:
     """Write the report and the summary, and show the totals in the Prefect UI."""
     tally = write_report(open_with_credentials(destination), planned, summary)
@@ -119,3 +119,15 @@ def restore_all(
                 done += sizes[result.shard]
                 progress.reached(done)
             yield result
+
+
+def receipts_of(results: Iterable[Receipt | BaseException]) -> list[Receipt]:
+    """The receipts; shards that failed make the run fail, after all others have been committed."""
+    ended = list(results)
+    failed = [result for result in ended if not isinstance(result, Receipt)]
+    if failed:
+        raise AudiodiffError(
+            f"{len(failed)} of {len(ended)} shards failed; the others are committed, the same command resumes. "
+            f"First cause: {failed[0]}"
+        ) from failed[0]
+    return [result for result in ended if isinstance(result, Receipt)]
