@@ -74,8 +74,8 @@ class CurateConfig(BaseModel):
         description="Who describes clips: metadata, acoustic, tagger, clap:FOLDER, audio_llm:URL#MODEL.",
     )
     twins: int = Field(0, ge=0, le=16, description="Degraded copies of each clip, for training restorers.")
-    exports: list[Literal["webdataset", "lhotse", "nemo"]] = Field(
-        default_factory=list, description="Formats to write besides Parquet and audio."
+    exports: list[Literal["webdataset", "shar", "nemo"]] = Field(
+        default_factory=list, description="Formats to write besides Parquet and audio: WebDataset, Lhotse Shar, NeMo."
     )
     dry_run: bool = Field(False, description="Only look into a sample and forecast yield, storage and time.")
     shards_at_once: int = Field(1, ge=1, le=64, description="Shards running at the same time on this machine.")

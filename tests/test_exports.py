@@ -98,6 +98,8 @@ def test_lhotse_reads_shar_sample_by_sample(local: Store, tmp_path: Path) -> Non
     shar.export(local, SHARDS, tmp_path, part_bytes=40_000)
     folders = sorted(Path(local.uri, "exports/shar").iterdir())
     assert [folder.name for folder in folders] == ["test", "train", "validation"]
+    for lines in Path(local.uri).glob("exports/shar/*/cuts.*.jsonl.gz"):
+        assert lines.read_bytes()[3:8] == bytes(5)  # no name and no time: the same bytes on another day
     with leaves_files_open():
         cuts = list(itertools.chain(*(CutSet.from_shar(in_dir=folder) for folder in folders)))
     assert {cut.id for cut in cuts} == sounds.keys()

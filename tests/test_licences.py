@@ -67,8 +67,8 @@ SPELLINGS = {
 
 UNCLEAR = (
     "", "CC-BY (version not stated)", "Attribution", "Creative Commons", "CC-BY-5.0", "CC-BY-ND-SA-3.0", "GPL", "BSD",
-    "GFDL-1.3 / GPL-2", "CC0-1.0, CC-BY-3.0", "GPL-2+ with font exception", "MIT or foo", "GPL-2+ or MIT, and CC0", "MIT and", "(c) me", "free",
-    "none", "NOASSERTION", "All rights reserved", "https://example.org/licenses/by/3.0/",
+    "GFDL-1.3 / GPL-2", "CC0-1.0, CC-BY-3.0", "GPL-2+ with font exception", "MIT or foo", "MIT and", "(c) me", "free",
+    "none", "NOASSERTION", "All rights reserved", "https://example.org/licenses/by/3.0/", "GPL-2+ or MIT, and CC0",
 )  # fmt: skip
 
 

@@ -1,34 +1,71 @@
-"""One caption of several: what is heard, by whoever is trusted most, and how it sounds."""
+"""`merge`: one caption of several, of what is heard and then of how it sounds."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from audiodiff.curate.records import Caption
 
-NAMING = ("metadata", "audio_llm", "clap", "tagger")
-"""Captioners that say what a sound is, the most trusted first: people's words before a model's."""
+NAMING = ("metadata", "audio_llm", "tagger", "clap")
+"""Captioners that say what a sound is, at the same confidence the most trusted first: people before models, and of
+these the calibrated tagger before CLAP, whose probabilities are only of one label against others."""
 
 DESCRIBING = "acoustic"
+
+_SURE = 0.5
+"""A name less sure than this, such as that of a folder, gives way to the surest other name."""
+
+_SENTENCES = re.compile(r"(?<=[.!?])\s+(?=[^\W\d_a-z])")
+_VOICE = re.compile(
+    r"\b(?:voices?|speech|speak\w*|talk\w*|says?|saying|sing\w*|narrat\w*|conversation)\b", re.IGNORECASE
+)
 
 
 def merge(captions: Sequence[Caption]) -> Caption | None:
     """What the most trusted captioner says it is, then how it sounds; None of no captions.
 
-    A name is not held against the measurements: both stand, each with its source. The confidence is that of the name,
-    or of the description where nobody has a name.
+    Only one captioner names the sound, so names never contradict each other: the first of `NAMING` that is sure, else
+    the surest. The description follows unless the name has two sentences, and is left out where it repeats the name.
+    Where it speaks of "someone speaking" and the name of no voice, or the reverse, one of them is wrong: the name
+    stands alone. The confidence is the name's, or the description's where there is no name.
     """
+    name = _name(captions)
+    description = next((caption for caption in captions if caption.source == DESCRIBING), None)
+    if name is None or description is None:
+        only = name or description
+        return Caption(only.source, _two(only.text), only.confidence) if only else None
+    said = _two(name.text)
+    sounds = _beside(description.text, said)
+    if not sounds or len(_SENTENCES.split(said)) > 1:
+        return Caption(name.source, said, name.confidence)
+    return Caption(f"{name.source}+{DESCRIBING}", f"{said} {_sentence(sounds)}", name.confidence)
+
+
+def _name(captions: Sequence[Caption]) -> Caption | None:
     by_source = {caption.source: caption for caption in captions}
-    name = next((by_source[source] for source in NAMING if source in by_source), None)
-    description = by_source.get(DESCRIBING)
-    told = [caption for caption in (name, description) if caption]
-    if not told:
-        return None
-    text = " ".join(_sentence(caption.text) for caption in told)
-    return Caption("+".join(caption.source for caption in told), text, told[0].confidence)
+    names = [by_source[source] for source in NAMING if source in by_source]
+    sure = [caption for caption in names if caption.confidence >= _SURE]
+    return sure[0] if sure else max(names, key=lambda caption: caption.confidence, default=None)
+
+
+def _beside(description: str, name: str) -> str:
+    """What of the description can stand beside the name, "" if nothing."""
+    heard = "someone speaking" in description.lower()
+    if heard != bool(_VOICE.search(name)):
+        return "" if heard else description
+    if heard:  # the name has the voice: what is left is how it speaks
+        description = re.sub(r"^someone speaking(?: for [^,.]+)?[,.]?\s*", "", description, flags=re.IGNORECASE)
+    bare = description.strip(" .").lower()
+    return "" if bare in name.lower() else description
+
+
+def _two(text: str) -> str:
+    """The first two sentences."""
+    return " ".join(_sentence(part) for part in _SENTENCES.split(text.strip())[:2])
 
 
 def _sentence(text: str) -> str:
     """Text with a capital and a full stop."""
-    text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    text = text.strip().rstrip(" ,;:.")
+    return text[:1].upper() + text[1:] + ("" if text.endswith(("!", "?")) else ".")

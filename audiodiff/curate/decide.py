@@ -25,6 +25,8 @@ from audiodiff.storage import Store
 
 KEPT = (Lane.ACCEPTED, Lane.REVIEW)
 
+Quality = tuple[float, float, float, float, float, float, str, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -36,7 +38,7 @@ class Candidate:
     lane: Lane
     pcm: str
     speaker: str
-    better: tuple[float | str | bool, ...]
+    better: Quality
     print: bytes
     split: str = ""
     cluster: str = ""
@@ -58,18 +60,24 @@ class Candidate:
         )
 
 
-def _quality(clip: Clip) -> tuple[float | str | bool, ...]:
-    """Accepted before review, then whole before clipped, wide before narrow, long before short; the id breaks ties."""
+def _quality(clip: Clip) -> Quality:
+    """Sorts copies, the best first.
+
+    Accepted before review, then whole before clipped, wide before narrow, long before short, fine before coarse or lossy,
+    loud before soft; then by address.
+    """
     scores = clip.scores
     assert scores is not None
-    bandwidth_khz = 0.0 if math.isnan(scores.bandwidth_hz) else round(scores.bandwidth_hz / 2_000)
+    wide = 0.0 if math.isnan(scores.bandwidth_hz) else scores.bandwidth_hz / 2_000
     return (
-        clip.lane is not Lane.ACCEPTED,
+        float(clip.lane is not Lane.ACCEPTED),
         round(scores.clipped_fraction, 4),
-        -bandwidth_khz,
+        -float(round(wide)),
         -round(clip.source_duration_s, 1),
-        -clip.source_bit_depth,
-        clip.clip_id,
+        -float(clip.source_bit_depth),
+        0.0 if math.isnan(scores.lufs) else -float(round(scores.lufs)),
+        clip.source_uri,
+        clip.start,
     )
 
 
