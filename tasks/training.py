@@ -8,9 +8,8 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from audiodiff.errors import ConfigError
 from audiodiff.training.pack import INDEX
-from audiodiff.training.packing import kit_sources, write_pack
+from audiodiff.training.packing import dataset_sources, write_pack
 from audiodiff.training.recipes import recipe_named
 from audiodiff.training.run import Trained, TrainingOrder, run_training
 from tasks.progress import RunProgress
@@ -21,10 +20,8 @@ def pack_dataset(dataset: Path, folder: Path) -> Path:
     """The pack of a dataset: the dataset itself if it is one, else one made in `folder`, once."""
     if (dataset / INDEX).exists():
         return dataset
-    if not (dataset / "manifest.csv").exists():
-        raise ConfigError(f"{dataset} holds neither a pack ({INDEX}) nor a manifest.csv")
     if not (folder / INDEX).exists():
-        index = write_pack(list(kit_sources(dataset / "manifest.csv")), folder)
+        index = write_pack(dataset_sources(dataset), folder)
         get_run_logger().info("packed %d recordings of %s", len(index), dataset)
     return folder
 

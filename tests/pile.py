@@ -99,11 +99,12 @@ def write_metadata(pile: Path) -> None:
     licences = {"forbidden": ("CC-BY-NC-4.0", "A. Author"), "unknown": ("", ""), "nameless": ("CC-BY-4.0", "")}
     with (pile / "metadata.csv").open("w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(("file_name", "license", "attribution", "caption", "speaker"))
+        table.writerow(("file_name", "license", "attribution", "caption", "kind"))
         for path in sorted(pile.iterdir()):
             licence, author = licences.get(path.stem, ("CC0-1.0", ""))
             if path.name != "metadata.csv":
-                table.writerow((path.name, licence, author, f"a sound called {path.stem}", ""))
+                kind = "music" if path.stem == "stereo" else "speech"
+                table.writerow((path.name, licence, author, f"a sound called {path.stem}", kind))
 
 
 def write_mp3(path: Path, samples: NDArray[np.float32]) -> None:

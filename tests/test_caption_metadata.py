@@ -1,4 +1,4 @@
-"""Captions of what people said of a recording."""
+"""Captions of what people said of a recording, in its facts or by its name."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 
 from audiodiff.caption import Heard
-from audiodiff.caption.merge import merge
-from audiodiff.caption.metadata import GIVEN, LABELLED, NAMED, TITLED, MetadataCaptioner, words_of
-from audiodiff.caption.table import CAPTIONERS, open_captioner
+from audiodiff.caption.metadata import FOLDER, GIVEN, LABELLED, NAMED, TITLED, MetadataCaptioner
+from audiodiff.caption.names import UCS, folder_words, words_of
 from audiodiff.curate.records import Acoustics, Caption, Facts
-from audiodiff.errors import ConfigError
 from audiodiff.metrics.meter import Meter
 from audiodiff.waveform import Waveform
 
@@ -24,53 +22,95 @@ def caption(facts: Facts, name: str = "a0412.wav") -> Caption | None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("sfx/Dog_Bark-03.wav", "dog bark"),
-        ("CarPassFast02.wav", "car pass fast"),
-        ("ANMLDog_SmallDogBarking_JD_SND.wav", "small dog barking"),
-        ("DOORWood-Old_Acme-Creaking Door_AB_None_take 4.wav", "creaking door"),
-        ("rain on tin roof.flac", "rain on tin roof"),
-        ("THUNDER_close_big_03.wav", "thunder close big"),
-        ("glass/0001.wav", "glass"),
-        ("a0412.flac", ""),
-        ("track01.mp3", ""),
-        ("9f86d081884c7d65.wav", ""),
-        ("2024-05-01.wav", ""),
-        ("Гром.wav", "гром"),
+        ("dog_bark_03.wav", "dog bark"),
+        ("sfx/Dog-Bark-03.wav", "dog bark"),
+        ("CarPassByFast02.wav", "car pass by fast"),
+        ("rain on the tin roof.flac", "rain on tin roof"),
+        ("esc10_sea-waves_4-182613-B.ogg", "sea waves"),
+        ("minetest_doors_door_close.ogg", "door close"),
+        ("noise/train.ogg", "train"),
+        ("wesnoth_cave-in.ogg", "cave in"),
+        ("footstep.1.ogg", "footstep"),
+        ("Thunder 20240501.wav", "thunder"),
+        ("sci_fi_door.wav", "sci door"),
+        ("Гром_02.wav", "гром"),
+        ("music/battle.ogg", "battle music"),
+        ("music/disco_music.ogg", "disco music"),
     ],
 )
-def test_words_of_names(name: str, words: str) -> None:
+def test_names_of_words_tell(name: str, words: str) -> None:
     assert words_of(name) == words
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ANMLDog_Small Dog Barking_JD_SND.wav", "small dog barking"),
+        ("DOORWood-Old_Acme-Creaking Door_AB_None_take 4.wav", "wood creaking door"),
+        ("GUNAuto-EXT_UZI 9mm-Rapid Fire Short Bursts_TN_NONE_416.wav", "automatic gun rapid fire short bursts"),
+        ("VOXLaff_Giggle_TN_DORY.wav", "laughing voice giggle"),
+        ("RAIN_0034_TN_DORY.wav", "rain"),
+        ("CREADrgn_Dragon Roar_TN_DORY.wav", "dragon roar"),
+    ],
+)
+def test_names_of_the_universal_category_system_tell(name: str, words: str) -> None:
+    assert words_of(name) == words
+
+
+def test_the_table_of_categories_is_small_and_sayable() -> None:
+    assert len(UCS) == 100
+    assert all(phrase == phrase.lower().strip() and phrase.replace(" ", "").isalpha() for phrase in UCS.values())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a0412.flac", "p225_001.wav", "LJ001-0002.wav", "track01.mp3", "9f86d081884c7d65.wav", "2024-05-01.wav",
+        "084-121123-0000.flac", "speech/xx/1234.wav", "speech/night.wav", "fr_CA_f_June/goodbye.g722", "nl/boat.ogg",
+        "en_kathleen_a0412.opus", "ro_tuxpaint_black_dress.ogg", "cow_white_desc_da.ogg", "athena-en-us-93496813.wav",
+        "voices/Coward.ogg", "train/0001.wav", "default/untitled.wav", "",
+    ],
+)  # fmt: skip
+def test_ids_and_names_of_what_is_spoken_say_nothing(name: str) -> None:
+    assert caption(Facts(), name) is None
+
+
+def test_folders_tell_where_files_do_not() -> None:
+    assert folder_words("sfx/glass_break/0001.wav") == "glass break"
+    assert folder_words("chainsaw/train/0001.wav") == "chainsaw"
+    assert caption(Facts(), "rain/take 3.wav") == Caption("metadata", "rain", FOLDER)
+    assert caption(Facts(), "album music/track01.wav") == Caption("metadata", "music", FOLDER)
+
+
 def test_the_most_trusted_wins() -> None:
-    facts = Facts(caption="a dog barks twice", labels=("dog",), title="Rex")
+    facts = Facts(caption="a dog barks\n twice", labels=("dog",), title="Rex")
     assert caption(facts) == Caption("metadata", "a dog barks twice", GIVEN)
-    assert caption(Facts(labels=("dog_bark", "yard"), title="Rex")) == Caption("metadata", "dog bark, yard", LABELLED)
-    assert caption(Facts(title="Thunder"), "rain.wav") == Caption("metadata", "Thunder", TITLED)
-    assert caption(Facts(), "rain.wav") == Caption("metadata", "rain", NAMED)
+    assert caption(Facts(labels=("dog_bark", "yard", "17"), title="Rex")) == Caption(
+        "metadata", "dog bark, yard", LABELLED
+    )
+    assert caption(Facts(title="Thunder over the lake"), "rain.wav") == Caption(
+        "metadata", "Thunder over the lake", TITLED
+    )
+    assert caption(Facts(title="rain_heavy_02"), "x.wav") == Caption("metadata", "rain heavy", TITLED)
+    assert caption(Facts(title="Track 7"), "rain.wav") == Caption("metadata", "rain", NAMED)
     assert caption(Facts()) is None
 
 
 def test_a_transcript_is_no_caption() -> None:
-    said = caption(Facts(transcript="The dog barks.", language="en"), "dog.wav")
-    assert said is not None
-    assert said.text == "a voice speaking in en"
+    facts = Facts(transcript="The dog barks.", language="de-DE", speaker="thorsten", labels=("dog",))
+    said = caption(facts, "dog.wav")
+    assert said == Caption("metadata", "a voice speaking German (Thorsten)", LABELLED)
+    unnamed = caption(Facts(transcript="Rain.", language="xx", speaker="4f2a91"), "rain.wav")
+    assert unnamed == Caption("metadata", "a voice speaking", LABELLED)
+    assert caption(Facts(others=(("kind", "speech"),), language="Swahili")) == Caption(
+        "metadata", "a voice speaking Swahili", LABELLED
+    )
+    assert caption(Facts(language="en"), "rain.wav") == Caption("metadata", "rain", NAMED)
 
 
-def test_descriptions_of_recorders_count() -> None:
-    assert caption(Facts(others=(("comment", "waves on a beach"),))) == Caption("metadata", "waves on a beach", TITLED)
-    assert caption(Facts(others=(("comment", "0x12"),))) is None
-
-
-def test_merged_is_what_it_is_and_how_it_sounds() -> None:
-    name, tag = Caption("metadata", "a dog barks", 0.9), Caption("tagger", "rain falling", 0.8)
-    sounds = Caption("acoustic", "A short, bright sound.", 0.7)
-    assert merge([tag, sounds, name]) == Caption("metadata+acoustic", "A dog barks. A short, bright sound.", 0.9)
-    assert merge([sounds, tag]) == Caption("tagger+acoustic", "Rain falling. A short, bright sound.", 0.8)
-    assert merge([sounds]) == sounds
-    assert merge([]) is None
-
-
-def test_unknown_captioners_are_refused() -> None:
-    with pytest.raises(ConfigError, match=", ".join(CAPTIONERS)):
-        open_captioner("oracle")
+def test_descriptions_and_comments_count_where_they_describe() -> None:
+    others = (("comment", "waves on a beach"), ("Description", "a calm sea at night"))
+    assert caption(Facts(others=others)) == Caption("metadata", "a calm sea at night", TITLED)
+    assert caption(Facts(others=others[:1])) == Caption("metadata", "waves on a beach", TITLED)
+    for junk in ("0x12", "Encoded by LAME 3.100", "see http://example.org/waves", "sSPEED=024.000", "(c) Acme Waves"):
+        assert caption(Facts(others=(("comment", junk),))) is None

@@ -22,9 +22,14 @@ from audiodiff.encode import write_audio
 from audiodiff.errors import ConfigError
 from audiodiff.ledger import all_rows, committed_shards
 from audiodiff.media import read_audio
+from audiodiff.nets.bandsplit import BandSplitConfig
 from audiodiff.storage import open_store
+from audiodiff.training.pack import Pack
+from audiodiff.training.packing import dataset_sources
+from audiodiff.training.recipes import RECIPES, Recipe
 from audiodiff.waveform import Waveform
 from flows.curate_dataset import CurateConfig, CurateResult, curate_dataset
+from flows.train_model import TrainConfig, train_model
 from tasks import curating
 
 
@@ -170,6 +175,20 @@ def test_again_adds_nothing_and_new_files_alone_are_worked_on(curated: tuple[Pat
     assert rows["later copy.flac"].duplicate_of == rows["good-2.flac"].clip_id
     kept = {name: digest for name, digest in before.items() if "/library/" in name or "/ledger/" in name}
     assert {name: digest for name, digest in digests(destination).items() if name in kept} == kept
+
+
+def test_a_curated_set_trains(curated: tuple[Path, Path, CurateResult], monkeypatch: pytest.MonkeyPatch) -> None:
+    _, destination, _ = curated
+    sources = dataset_sources(destination)
+    assert {source.kind for source in sources} == {"speech", "music"}
+    assert {source.license for source in sources} == {"CC0-1.0"}
+    net = BandSplitConfig(width=8, hidden=8, dilations=(1, 2))
+    tiny = Recipe(steps=1, batch=1, excerpt_s=0.25, precision="float32", validate_every=1, net=net)
+    monkeypatch.setitem(RECIPES, "restore-48k", tiny)
+    run = destination.parent / "training"
+    trained = train_model(TrainConfig(dataset=str(destination), destination=str(run), workers=0))
+    assert trained.step == 1
+    assert len(Pack.read_index(run / "pack")) == len(sources)
 
 
 def test_a_dry_run_forecasts_and_writes_nothing(tmp_path: Path, prefect_server: str) -> None:

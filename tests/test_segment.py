@@ -58,6 +58,17 @@ def test_a_quiet_recording_is_cut_like_a_loud_one() -> None:
     assert loud == quiet
 
 
+def test_one_word_in_a_minute_of_room_tone_is_found() -> None:
+    samples = sound((40, 0), (1, 0.1), (19, 0), noise=1e-3)
+    ((start, stop),) = clips(segments(samples, RATE, SegmentRule("energy")))
+    assert (start, stop) == (pytest.approx(39.9, abs=0.03), pytest.approx(41.1, abs=0.03))
+
+
+def test_an_offset_hides_no_pause() -> None:
+    samples = sound((1, 0), (2, 0.2), (1, 0), noise=1e-4)
+    assert segments(samples + 0.05, RATE, SegmentRule("energy")) == segments(samples, RATE, SegmentRule("energy"))
+
+
 def test_steady_sound_is_no_pause() -> None:
     noise = 0.1 * np.random.default_rng(0).standard_normal((2, 10 * RATE)).astype(np.float32)
     assert segments(noise, RATE, SegmentRule("energy")) == [Segment(0, 10 * RATE)]
@@ -126,7 +137,17 @@ def test_music_is_no_voice() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"by": "luck"}, {"longest_s": 0.5}, {"shortest_s": 0.0}, {"pause_s": 0.0}, {"pad_s": -1.0}, {"hop_s": -1.0}],
+    [
+        {"by": "luck"},
+        {"longest_s": 0.5},
+        {"shortest_s": 0.0},
+        {"pause_s": 0.0},
+        {"pad_s": -1.0},
+        {"hop_s": -1.0},
+        {"longest_s": 0.02, "shortest_s": 0.001},
+        {"longest_s": float("inf")},
+        {"hop_s": 1e-6},
+    ],
 )
 def test_impossible_rules(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError):

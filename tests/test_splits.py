@@ -51,10 +51,14 @@ def test_a_new_member_follows_its_group() -> None:
     assert splits(given, SHARES, before) == {"a": "test", "b": "test", "c": "test"}
 
 
+def test_a_group_larger_than_its_split_is_for_training() -> None:
+    for speaker in range(40):
+        many = [(f"{speaker}-{number}", [f"speaker:{speaker}"]) for number in range(100)]
+        assert {splits([*many, *members(100)], SHARES)[name] for name, _ in many} == {"train"}
+
+
 def test_names_and_keys_do_not_mix() -> None:
-    shares = Shares(0.5, 0.0, 0.5)
-    apart = splits([("x", ["y"])], shares) | splits([("y", ["z"])], shares)
-    assert splits([("x", ["y"]), ("y", ["z"])], shares) == apart
+    assert splits([("x", ["y"]), ("y", ["z"])], SHARES, {"x": "validation"})["y"] == "train"
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5, 0.5), (1.2, -0.1, -0.1), (0.0, 0.0, 0.0)])

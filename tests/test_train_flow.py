@@ -44,5 +44,5 @@ def test_training_flow_packs_trains_and_goes_on(tmp_path: Path, monkeypatch: pyt
         train_model(config.model_copy(update={"destination": str(tmp_path / "other")}))
     with pytest.raises(ConfigError, match="local folders"):
         train_model(config.model_copy(update={"dataset": "s3://bucket/kit"}))
-    with pytest.raises(ConfigError, match=r"neither a pack \(index\.parquet\) nor a manifest\.csv"):
+    with pytest.raises(ConfigError, match=r"neither a curated dataset \(library/\) nor a manifest\.csv"):
         train_model(config.model_copy(update={"dataset": str(tmp_path / "run")}))

@@ -17,6 +17,7 @@ _SURE = 0.5
 """A name less sure than this, such as that of a folder, gives way to the surest other name."""
 
 _SENTENCES = re.compile(r"(?<=[.!?])\s+(?=[^\W\d_a-z])")
+_SPEAKING = re.compile(r"^someone speaking(?: for [\d.]+ seconds?)?,?\s*", re.IGNORECASE)  # as `acoustic` has it
 _VOICE = re.compile(
     r"\b(?:voices?|speech|speak\w*|talk\w*|says?|saying|sing\w*|narrat\w*|conversation)\b", re.IGNORECASE
 )
@@ -27,8 +28,8 @@ def merge(captions: Sequence[Caption]) -> Caption | None:
 
     Only one captioner names the sound, so names never contradict each other: the first of `NAMING` that is sure, else
     the surest. The description follows unless the name has two sentences, and is left out where it repeats the name.
-    Where it speaks of "someone speaking" and the name of no voice, or the reverse, one of them is wrong: the name
-    stands alone. The confidence is the name's, or the description's where there is no name.
+    Where it hears someone speaking and the name has no voice, one of them is wrong: the name stands alone. Where both
+    have one, it adds only how the voice sounds. The confidence is the name's, or the description's without a name.
     """
     name = _name(captions)
     description = next((caption for caption in captions if caption.source == DESCRIBING), None)
@@ -36,10 +37,9 @@ def merge(captions: Sequence[Caption]) -> Caption | None:
         only = name or description
         return Caption(only.source, _two(only.text), only.confidence) if only else None
     said = _two(name.text)
-    sounds = _beside(description.text, said)
-    if not sounds or len(_SENTENCES.split(said)) > 1:
-        return Caption(name.source, said, name.confidence)
-    return Caption(f"{name.source}+{DESCRIBING}", f"{said} {_sentence(sounds)}", name.confidence)
+    whole = said if len(_SENTENCES.split(said)) > 1 else _joined(said, description.text)
+    source = name.source if whole == said else f"{name.source}+{DESCRIBING}"
+    return Caption(source, whole, name.confidence)
 
 
 def _name(captions: Sequence[Caption]) -> Caption | None:
@@ -49,15 +49,15 @@ def _name(captions: Sequence[Caption]) -> Caption | None:
     return sure[0] if sure else max(names, key=lambda caption: caption.confidence, default=None)
 
 
-def _beside(description: str, name: str) -> str:
-    """What of the description can stand beside the name, "" if nothing."""
-    heard = "someone speaking" in description.lower()
-    if heard != bool(_VOICE.search(name)):
-        return "" if heard else description
-    if heard:  # the name has the voice: what is left is how it speaks
-        description = re.sub(r"^someone speaking(?: for [^,.]+)?[,.]?\s*", "", description, flags=re.IGNORECASE)
-    bare = description.strip(" .").lower()
-    return "" if bare in name.lower() else description
+def _joined(name: str, description: str) -> str:
+    """The name with what of the description can stand beside it."""
+    heard, named = "someone speaking" in description.lower(), bool(_VOICE.search(name))
+    if heard and named:  # what is left is how the voice sounds
+        how = _SPEAKING.sub("", description).rstrip(".")
+        return _sentence(f"{name.rstrip('.')}, {how}") if how else name
+    if heard or description.strip(" .").lower() in name.lower():
+        return name
+    return f"{name} {_sentence(description)}"
 
 
 def _two(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The captioners by name; what is heavy is imported when it is asked for."""
+"""The captioners by name; a module is imported when its captioner is asked for."""
 
 from __future__ import annotations
 
@@ -12,17 +12,23 @@ CAPTIONERS = {
     "metadata": "audiodiff.caption.metadata:MetadataCaptioner",
     "acoustic": "audiodiff.caption.acoustic:AcousticCaptioner",
     "tagger": "audiodiff.caption.tagger:load_tagger",
-    "clap": "audiodiff.caption.clap:load_clap",
-    "audio_llm": "audiodiff.caption.audio_llm:open_audio_llm",
+    "clap:FOLDER": "audiodiff.caption.clap:load_clap",
+    "audio_llm:URL#MODEL": "audiodiff.caption.audio_llm:open_audio_llm",
 }
-"""Name to what opens it; what stands behind a colon in the given name (`clap:FOLDER`) is its argument."""
+"""How a captioner is asked for, to what opens it; what stands behind the colon is given to that."""
 
 
-def open_captioner(given: str) -> Captioner:
-    """The captioner `name` or `name:argument`; raises ConfigError for an unknown one, listing those that are known."""
-    name, colon, argument = given.partition(":")
-    if name not in CAPTIONERS:
+def open_captioner(name: str) -> Captioner:
+    """The captioner of a name such as "tagger" or "clap:/models/clap".
+
+    Raises ConfigError for an unknown name, listing the known ones, and for an argument that is missing or not taken.
+    """
+    kind, _, argument = name.partition(":")
+    form = next((form for form in CAPTIONERS if form.partition(":")[0] == kind), None)
+    if form is None:
         raise ConfigError(f"unknown captioner {name!r}; known: {', '.join(CAPTIONERS)}")
-    module, _, attribute = CAPTIONERS[name].partition(":")
+    if (":" in form) != bool(argument):
+        raise ConfigError(f"captioner {name!r} is asked for as {form!r}")
+    module, _, attribute = CAPTIONERS[form].partition(":")
     opener: Callable[..., Captioner] = getattr(import_module(module), attribute)
-    return opener(argument) if colon else opener()
+    return opener(argument) if argument else opener()

@@ -63,8 +63,8 @@ class Candidate:
 def _quality(clip: Clip) -> Quality:
     """Sorts copies, the best first.
 
-    Accepted before review, then whole before clipped, wide before narrow, long before short, fine before coarse or lossy,
-    loud before soft; then by address.
+    Accepted before review, then whole before clipped, wide before narrow, long before short, fine before coarse or
+    lossy, loud before soft; then by address.
     """
     scores = clip.scores
     assert scores is not None

@@ -26,7 +26,7 @@ _FRAME_S = 0.02
 _SILENCE_DB = -80.0  # of full scale; dither and codec noise lie below
 _DEPTH_DB = 40.0  # a level so far below the loud frames is a pause however noisy; rooms die away by 30 to 50
 _OVER_FLOOR_DB = 6.0  # a level so little over the quietest frames is a pause
-_QUIET, _LOUD = 5, 95  # percentiles of the levels
+_QUIET = 5  # percentile of the levels
 _VOICE_RATE_HZ = 16_000
 _CHUNK_S = 60.0
 
@@ -52,16 +52,18 @@ class SegmentRule:
     def __post_init__(self) -> None:
         if self.by not in get_args(By):
             raise ConfigError(f"segmentation by {self.by!r} is unknown; known: {', '.join(get_args(By))}")
-        if not 0 < 2 * self.shortest_s <= self.longest_s:
-            raise ConfigError(f"longest_s {self.longest_s:g} must be at least twice shortest_s {self.shortest_s:g}")
-        if not (self.pause_s > 0 and self.pad_s >= 0 and self.hop_s >= 0):
-            raise ConfigError("pause_s must be positive, pad_s and hop_s must not be negative")
+        if not 0 < 4 * self.shortest_s <= self.longest_s or not 0.2 <= self.longest_s < 1e6:
+            raise ConfigError(
+                f"longest_s {self.longest_s:g} must be 0.2 or more and at least four times shortest_s {self.shortest_s:g}"
+            )
+        if not (0 < self.pause_s < 1e6 and 0 <= self.pad_s < 1e6 and (self.hop_s == 0 or 0.02 <= self.hop_s < 1e6)):
+            raise ConfigError("pause_s must be positive, pad_s not negative, hop_s 0 or at least 0.02")
 
 
 def segments(samples: Block, sample_rate: int, rule: SegmentRule) -> list[Segment]:
     """Cut (C, T); a memory map of hours is read once, block by block. Nothing of an empty recording.
 
-    By energy the threshold lies 40 dB below the loud frames, or 6 dB over the quietest where that is higher.
+    By energy the threshold lies 40 dB below the loudest frame, or 6 dB over the quietest where that is higher.
     Source: the silence rule of librosa.effects.split, with a floor as in auditok.
     """
     if not samples.shape[1]:
@@ -84,7 +86,7 @@ def segments(samples: Block, sample_rate: int, rule: SegmentRule) -> list[Segmen
 
 
 def _levels_db(samples: Block, frame: int) -> NDArray[np.float64]:
-    """Level of each frame (N,), the loudest channel's; the last frame may be shorter."""
+    """Level of each frame (N,) without its mean, the loudest channel's; the last frame may be shorter."""
     chunk = max(1, int(_CHUNK_S / _FRAME_S)) * frame
     parts: list[NDArray[np.float64]] = []
     for first in range(0, samples.shape[1], chunk):
@@ -92,12 +94,13 @@ def _levels_db(samples: Block, frame: int) -> NDArray[np.float64]:
         starts = np.arange(0, block.shape[1], frame)
         sizes = np.diff(np.append(starts, block.shape[1]))
         power = np.add.reduceat(np.square(block), starts, axis=1) / sizes  # (C, N)
-        parts.append(power.max(axis=0))
+        offset = np.add.reduceat(block, starts, axis=1) / sizes
+        parts.append((power - np.square(offset)).max(axis=0))
     return np.asarray(power_db(np.concatenate(parts), 1e-14))
 
 
 def _threshold_db(levels_db: NDArray[np.float64]) -> float:
-    quiet, loud = np.percentile(levels_db[levels_db > _SILENCE_DB], [_QUIET, _LOUD])
+    quiet, loud = np.percentile(levels_db[levels_db > _SILENCE_DB], _QUIET), levels_db.max()
     floor_db = quiet + _OVER_FLOOR_DB
     steady = loud - quiet < 2 * _OVER_FLOOR_DB  # without pauses the quietest frames are sound, too
     return float(max(loud - _DEPTH_DB, _SILENCE_DB, -np.inf if steady else floor_db))
@@ -180,13 +183,15 @@ _voice_lock = threading.Lock()
 
 
 def _voiced(samples: Block, sample_rate: int, frame: int, count: int) -> NDArray[np.bool_]:
-    """Which frames (N,) hold a voice, by Silero VAD; ConfigError where that is not installed."""
+    """Which frames (N,) hold a voice, by Silero VAD, which takes 230 MB an hour; ConfigError where it is not installed."""
+    import torch  # noqa: PLC0415 - half a second that other ways do not need
+
+    threads = torch.get_num_threads()
     try:
         import silero_vad  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigError("segmentation by voice needs silero-vad: pip install 'audiodiff[voice]'") from error
-    import torch  # noqa: PLC0415 - half a second that other ways do not need
-
+    torch.set_num_threads(threads)  # which that import sets to one
     heard = np.zeros(count, bool)
     with _voice_lock:  # the model keeps a state
         if not _voice_model:

@@ -1,9 +1,10 @@
-"""Training, validation or test: decided for all that belongs together, by a hash, so that it stays as data is added."""
+"""Training, validation or test: by a hash, for all that belongs together; what was decided once stays."""
 
 from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,10 @@ from audiodiff.errors import ConfigError
 
 CONFLICT = ""
 """The split of a member that ties together groups which earlier runs put into different ones."""
+
+
+_LARGEST = 0.02
+"""Share of all members up to which a group goes where its key says, however small that split is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,8 @@ def splits(
     """The split of each member, given with the keys that tie it to others (recording, speaker, cluster of copies).
 
     Members that share a key, directly or through others, come into one split. `known` are those of earlier runs, which
-    never change; a new member of their group follows them, and gets `CONFLICT` where they disagree.
+    never change; a new member of their group follows them, and gets `CONFLICT` where they disagree. A group too large
+    for the split that its key says (a speaker with a third of all clips) is for training.
     """
     known = known or {}
     given = [(name, tuple(keys)) for name, keys in members]
@@ -49,21 +55,28 @@ def splits(
     for name, keys in given:
         for key in keys:
             _join(root, _node(name), f"key:{key}")
+    group = {name: _find(root, _node(name)) for name, _ in given}
+    sizes = Counter(group.values())
     before: dict[str, set[str]] = {}
-    for name, _ in given:
-        if name in known:
-            before.setdefault(_find(root, _node(name)), set()).add(known[name])
+    for name, split in known.items():
+        if name in group and split != CONFLICT:
+            before.setdefault(group[name], set()).add(split)
     found: dict[str, str] = {}
-    for name, _ in given:
-        group = _find(root, _node(name))
-        earlier = before.get(group, set())
-        if name in known:
+    for name, key in group.items():
+        earlier = before.get(key, set())
+        if known.get(name, CONFLICT) != CONFLICT:
             found[name] = known[name]
         elif len(earlier) > 1:
             found[name] = CONFLICT
         else:
-            found[name] = next(iter(earlier)) if earlier else split_of(group, shares)
+            found[name] = next(iter(earlier)) if earlier else _fitting(key, sizes[key] / len(given), shares)
     return found
+
+
+def _fitting(key: str, size: float, shares: Shares) -> str:
+    """The split of a new group that holds a share `size` of all."""
+    split = split_of(key, shares)
+    return "train" if size > _LARGEST and size > getattr(shares, split) else split
 
 
 def _node(name: str) -> str:

@@ -1,7 +1,7 @@
 """Collect clean audio into a pack: decoded, mono, at 48 kHz, measured, and split into training and test.
 
-`python -m audiodiff.training.packing KIT OUT --package music:GPL-2.0-or-later:DIR ...` writes one. The index says of
-every recording where it lies, what it is, how far up its spectrum really reaches, and under which licence it came.
+`python -m audiodiff.training.packing DATASET OUT --package music:GPL-2.0-or-later:DIR ...` writes one. The index says
+of every recording where it lies, what it is, how far up its spectrum really reaches, and under which licence it came.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from audiodiff.errors import MediaError
+from audiodiff.curate.records import Clip
+from audiodiff.curate.schema import CLIPS
+from audiodiff.errors import ConfigError, MediaError
 from audiodiff.media import read_audio
 from audiodiff.metrics.meter import Meter
 from audiodiff.training.pack import AUDIO, INDEX, PACK_RATE_HZ, Entry
@@ -100,6 +102,15 @@ def dynamic_range_db(mono: NDArray[np.float32]) -> float:
     return float(high - low)
 
 
+def dataset_sources(dataset: Path) -> list[Source]:
+    """The recordings of a curated dataset, or of a folder with a manifest.csv; ConfigError for any other folder."""
+    if any(dataset.glob("library/*/metadata.parquet")):
+        return list(curated_sources(dataset))
+    if (dataset / "manifest.csv").exists():
+        return list(kit_sources(dataset / "manifest.csv"))
+    raise ConfigError(f"{dataset} holds neither a curated dataset (library/) nor a manifest.csv")
+
+
 def kit_sources(manifest: Path) -> Iterator[Source]:
     """Speech and noise of a manifest.csv for training, and all that is held out.
 
@@ -117,6 +128,25 @@ def kit_sources(manifest: Path) -> Iterator[Source]:
                 yield Source(path, row["path"], kind, split, row["licence"], row["attribution"])
 
 
+def curated_sources(dataset: Path) -> Iterator[Source]:
+    """The clips of a dataset written by `curate_dataset`: what is not in the split `train` is for testing.
+
+    What a clip is, its manifest decides (`kind`), or a transcript, or the surest tag; all else serves as noise.
+    """
+    for table in sorted(dataset.glob("library/*/metadata.parquet")):
+        for clip in CLIPS.decode(table.read_bytes()):
+            path, split = dataset / str(clip.audio_path), "train" if clip.split == "train" else "test"
+            yield Source(path, str(clip.file_name), _kind(clip), split, clip.license, clip.attribution)
+
+
+def _kind(clip: Clip) -> str:
+    given = dict(clip.facts.others).get("kind", "").lower()
+    tagged = clip.tags[0].label if clip.tags else ""
+    if "speech" in {given, tagged} or (clip.facts.transcript and not given):
+        return "speech"
+    return "music" if "music" in {given, tagged} else "noise"
+
+
 def package_sources(given: str) -> Iterator[Source]:
     """Audio below the folder of `KIND:LICENCE:DIR` (an unpacked package), less what is held out."""
     kind, licence, folder = given.split(":", 2)
@@ -130,11 +160,11 @@ def package_sources(given: str) -> Iterator[Source]:
 def main() -> None:
     """Write a pack and print what it holds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kit", type=Path, help="folder with manifest.csv")
+    parser.add_argument("dataset", type=Path, help="folder of a curated dataset, or with a manifest.csv")
     parser.add_argument("out", type=Path, help="folder to write audio.npy and index.parquet to")
     parser.add_argument("--package", action="append", default=[], help="KIND:LICENCE:DIR, may be repeated")
     args = parser.parse_args()
-    sources = [*kit_sources(args.kit / "manifest.csv"), *(s for p in args.package for s in package_sources(p))]
+    sources = [*dataset_sources(args.dataset), *(s for p in args.package for s in package_sources(p))]
     index = write_pack(sources, args.out)
     index["minutes"] = index.frames / PACK_RATE_HZ / 60.0
     print(index.groupby(["kind", "split", "license"]).agg({"name": "size", "minutes": "sum"}).to_string())

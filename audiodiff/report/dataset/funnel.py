@@ -12,6 +12,8 @@ STAGES = ("unreadable", "silence or too short", "filtered", "duplicates", "leaka
 _CODES = {
     "silen": "silence or too short",
     "short": "silence or too short",
+    "no_voice": "silence or too short",
+    "rest": "silence or too short",
     "duplicate": "duplicates",
     "leak": "leakage",
     "evaluation": "leakage",
