@@ -68,13 +68,13 @@ def bench(kit: Path, every: int, folder: Path) -> None:
         link(kit / name, pile / name)
     first, seconds = run(folder, "first")
     print(f"first run: {summary(first)}\n{stages(first, seconds)}\n", flush=True)
-    plant(first, kit, folder)
+    plant(first, folder)
     for name in sorted(pd.read_csv(kit / "manifest.csv").path)[::every][::ASIDE]:
         link(kit / name, pile / "aside" / name)
     second, seconds = run(folder, "second")
     print(f"second run: {summary(second)}\n{stages(second, seconds)}\n", flush=True)
     print(found(second))
-    print(judged_copies(pile, [*first, *second]))
+    print(judged_copies([*first, *second]))
 
 
 def link(source: Path, target: Path) -> None:
@@ -113,7 +113,7 @@ def run(folder: Path, name: str) -> tuple[list[Clip], dict[str, float]]:
     return rows, seconds
 
 
-def plant(rows: list[Clip], kit: Path, folder: Path) -> None:
+def plant(rows: list[Clip], folder: Path) -> None:
     """Copies, leaks and damage, each under a name that says it, made from recordings the first run has kept."""
     rng = np.random.default_rng(0)
     kept = [row for row in rows if row.lane is Lane.ACCEPTED and 1.5 < row.source_duration_s < 20]
@@ -207,8 +207,8 @@ def found(rows: list[Clip]) -> str:
     return markdown(("planted", "n", "found"), cells, labels=1)
 
 
-def judged_copies(pile: Path, rows: list[Clip]) -> str:
-    """Clips of the kit itself that were put out as copies: is the waveform really that of what they are said to copy?"""
+def judged_copies(rows: list[Clip]) -> str:
+    """Of clips of the kit itself that were put out as copies, how many have the waveform of what they copy."""
     by_id = {row.clip_id: row for row in rows}
     copies = [row for row in rows if "duplicate" in row.reasons and "/planted/" not in row.source_uri]
     sure = [row for row in copies if likeness(row, by_id[row.duplicate_of]) > 0.5]

@@ -21,7 +21,9 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", title="Train a model")
 
-    dataset: str = Field(description="Local folder: a pack (index.parquet); or a curated dataset, or one with a manifest.csv, packed first.")
+    dataset: str = Field(
+        description="Local folder: a pack (index.parquet), a curated dataset, or a folder with a manifest.csv."
+    )
     destination: str = Field(description="Local folder for checkpoint, card, curves and state; a state is continued.")
     recipe: Literal["restore-48k", "restore-48k-on", "restore-48k-gpu", "speech-16k", "speech-16k-gpu"] = Field(
         "restore-48k", description="Network, data and schedule by name; the first trains in 90 minutes on two cores."

@@ -20,8 +20,9 @@ def pack_dataset(dataset: Path, folder: Path) -> Path:
     """The pack of a dataset: the dataset itself if it is one, else one made in `folder`, once."""
     if (dataset / INDEX).exists():
         return dataset
+    sources = dataset_sources(dataset)
     if not (folder / INDEX).exists():
-        index = write_pack(dataset_sources(dataset), folder)
+        index = write_pack(sources, folder)
         get_run_logger().info("packed %d recordings of %s", len(index), dataset)
     return folder
 

@@ -68,7 +68,7 @@ class AudioLlmCaptioner:
 
     def caption(self, clips: Sequence[Heard]) -> list[Caption | None]:
         """What the model says of the first 30 s of each clip, None where it says nothing of use."""
-        key = os.environ.get(KEY, "")
+        key = os.environ.get(KEY, "").strip()  # with a line end it would be quoted in an error
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         timeout = httpx.Timeout(self.timeout_s, connect=min(10.0, self.timeout_s))
         with (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -44,7 +45,10 @@ LABELS = (
 """What can be heard, as it is asked and said."""
 
 TEMPLATE = "This is a sound of {}."
-"""How Wu et al. 2023, Large-scale contrastive language-audio pretraining, section 4.2, ask for a class."""
+"""The prompt of LAION's models (Wu et al. 2023, Large-scale contrastive language-audio pretraining)."""
+
+_THRESHOLD = 0.3
+"""Some thirty times chance; to be set by ear for the model in use, for none comes with audiodiff to measure it on."""
 
 _WEIGHTS = "model.safetensors"
 _SHORTEST_S = 1.0  # what is left of a long clip after its last whole window counts from here on
@@ -57,14 +61,14 @@ class ClapCaptioner:
 
     `folder` holds a transformers CLAP model with its processor; only `model.safetensors` is read, and nothing is
     fetched. The probability is over the labels, at the model's own logit scale, and the mean over the windows of a long
-    clip: it says which label fits best, not whether any does. Raises ConfigError where
-    transformers or a file is missing.
+    clip: it says which label fits best, not whether any does. Raises ConfigError where transformers or a file is
+    missing.
     """
 
     name = "clap"
 
     def __init__(
-        self, folder: Path, labels: Sequence[str] = LABELS, template: str = TEMPLATE, threshold: float = 0.3,
+        self, folder: Path, labels: Sequence[str] = LABELS, template: str = TEMPLATE, threshold: float = _THRESHOLD,
         device: str = "cpu",
     ) -> None:  # fmt: skip
         weights = folder / _WEIGHTS
@@ -128,8 +132,9 @@ class ClapCaptioner:
         return embedded
 
 
+@functools.cache
 def load_clap(folder: str) -> ClapCaptioner:
-    """The model of a folder, on a GPU where there is one."""
+    """The model of a folder, on a GPU where there is one; read once per process."""
     return ClapCaptioner(Path(folder), device="cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -139,7 +144,7 @@ def _load(folder: Path, device: str) -> tuple[Any, Any]:
     except ImportError as error:
         raise ConfigError("the clap captioner needs transformers: pip install 'audiodiff[clap]'") from error
     try:
-        model: Any = ClapModel.from_pretrained(folder, use_safetensors=True, local_files_only=True)
+        model: Any = ClapModel.from_pretrained(folder, use_safetensors=True, local_files_only=True, dtype=torch.float32)
         processor: Any = ClapProcessor.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{str(folder)!r} holds no CLAP model that can be read: {error}") from error

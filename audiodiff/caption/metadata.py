@@ -19,7 +19,8 @@ _DESCRIPTIONS = ("description", "bextdescription", "ixmlnote", "note", "notes", 
 
 _TECHNICAL = re.compile(
     r"://|www\.|\S@\S|\w=|copyright|\(c\)|©|licen[cs]e|all rights|"
-    r"\b(?:encoded|converted|ripped|created|generated|processed|exported|lavf|lame|exact audio copy|audacity|id3)",
+    r"\b(?:encoded|converted|ripped|created|generated|processed|exported) (?:by|with|in|from|using)|"
+    r"\b(?:lavf|lame ?\d|exact audio copy|audacity|id3)",
     re.IGNORECASE,
 )
 """What programs and lawyers write into comments."""
@@ -64,10 +65,10 @@ def speaking(facts: Facts) -> str:
     kinds = {value.lower() for key, value in facts.others if key.lower() in {"kind", "type"}}
     if not facts.transcript and not kinds & _SPEECH:
         return ""
-    language = facts.language.strip()
-    language = LANGUAGES.get(re.split(r"[-_]", language.lower())[0], language if len(language) > 3 else "")
+    code = re.split(r"[-_]", facts.language.lower())[0]
+    language = LANGUAGES.get(code, facts.language if len(code) > 3 else "")  # a name is said as it is, a code is not
     speaker = facts.speaker if re.fullmatch(r"[^\W\d_]{3,}(?: [^\W\d_]+)*", facts.speaker) else ""  # an id says nothing
-    return "a voice speaking" + (f" {language}" if language else "") + (f" ({speaker.capitalize()})" if speaker else "")
+    return "a voice speaking" + (f" {language}" if language else "") + (f" ({speaker.title()})" if speaker else "")
 
 
 def _descriptions(facts: Facts) -> list[str]:

@@ -20,9 +20,8 @@ LANGUAGES = {
 }  # fmt: skip
 """ISO 639 code to English name, of the languages that speech corpora are most often in."""
 
-_WORDS_TOO = frozenset(
-    {"be", "fi", "he", "hi", "id", "is", "it", "no", "wa"}
-)  # in a file name these may be words: "sci_fi"
+_WORDS_TOO = frozenset({"be", "fi", "he", "hi", "id", "is", "it", "no", "wa"})
+"""Codes that are words at the end of a file name, such as "sci_fi"; the name of a folder they hardly are."""
 
 UCS = {
     "AEROHeli": "helicopter", "AEROJet": "jet aircraft", "AEROProp": "propeller aircraft", "ALRMBell": "bell alarm",
@@ -63,7 +62,7 @@ _PIECES = re.compile(r"[^\W_]+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _HASH = re.compile(r"(?<![^\W_])(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{8,}(?![^\W_])", re.IGNORECASE)
-_CODE = re.compile(r"[^\W\d_]{1,2}\d{2,}\w*|\d+[^\W\d_]\d+\w*")  # a0412, p225, LJ001, 7b3
+_RUNS = re.compile(r"\d+|[^\W\d_]+")
 _LOCALE = re.compile(r"[a-z]{2}(?:[_-][A-Z]{2}(?![A-Za-z])|@).*")
 _REGIONAL = re.compile(r"(?:^|.*[-_])[a-z]{2}[-_](?:us|gb|au|br|mx|cn|tw)(?:[-_].*|$)", re.IGNORECASE)
 
@@ -87,7 +86,7 @@ _SPLITS = _set("train test dev valid validation eval val")  # folders of a data 
 
 _COLLECTIONS = _set("""
     esc esc10 esc50 urbansound urbansound8k us8k fsd50k fsdkaggle freesound audioset vggsound clotho audiocaps musdb
-    gtzan fma librispeech libritts ljspeech vctk commonvoice rhasspy kathleen freedesktop wesnoth minetest luanti
+    gtzan fma librispeech libritts ljspeech vctk commonvoice rhasspy freedesktop wesnoth minetest luanti
     widelands warzone warzone2100 tuxpaint supertux hedgewars sonicpi librosa asterisk
 """)  # fmt: skip
 """Public collections and programs whose names open the names of their files."""
@@ -97,7 +96,8 @@ _SPOKEN = _set("""
     prompts sentence sentences narration audiobook wakeword wakewords tts asr phonetic letters digits syllab
     syllables desc
 """)  # fmt: skip
-_MUSIC = frozenset({"music", "song", "songs", "musics", "soundtrack", "ost"})
+"""Words for speech; Tux Paint's "desc" is a spoken description."""
+_MUSIC = frozenset({"music", "song", "songs", "soundtrack", "ost"})
 
 
 def words_of(name: str) -> str:
@@ -177,7 +177,7 @@ def _text(text: str) -> str:
 def _tokens(text: str) -> Iterator[str]:
     """Words in lower case: camel case and digits part them; codes and names of collections are left out."""
     for piece in _PIECES.findall(text):
-        if piece.lower() in _COLLECTIONS or _CODE.fullmatch(piece):
+        if piece.lower() in _COLLECTIONS or len(_RUNS.findall(piece)) > 3:  # 2eKa0oleW is an id
             continue
         for letters in _LETTERS.findall(piece):
             yield from (word.lower() for word in _CAMEL.split(letters))

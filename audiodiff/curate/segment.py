@@ -53,9 +53,8 @@ class SegmentRule:
         if self.by not in get_args(By):
             raise ConfigError(f"segmentation by {self.by!r} is unknown; known: {', '.join(get_args(By))}")
         if not 0 < 4 * self.shortest_s <= self.longest_s or not 0.2 <= self.longest_s < 1e6:
-            raise ConfigError(
-                f"longest_s {self.longest_s:g} must be 0.2 or more and at least four times shortest_s {self.shortest_s:g}"
-            )
+            wanted = f"0.2 or more, and at least four times shortest_s {self.shortest_s:g}"
+            raise ConfigError(f"longest_s {self.longest_s:g} must be {wanted}")
         if not (0 < self.pause_s < 1e6 and 0 <= self.pad_s < 1e6 and (self.hop_s == 0 or 0.02 <= self.hop_s < 1e6)):
             raise ConfigError("pause_s must be positive, pad_s not negative, hop_s 0 or at least 0.02")
 
@@ -183,7 +182,7 @@ _voice_lock = threading.Lock()
 
 
 def _voiced(samples: Block, sample_rate: int, frame: int, count: int) -> NDArray[np.bool_]:
-    """Which frames (N,) hold a voice, by Silero VAD, which takes 230 MB an hour; ConfigError where it is not installed."""
+    """Which frames (N,) hold a voice, by Silero VAD, in 230 MB an hour; ConfigError where it is not installed."""
     import torch  # noqa: PLC0415 - half a second that other ways do not need
 
     threads = torch.get_num_threads()

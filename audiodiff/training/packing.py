@@ -140,11 +140,9 @@ def curated_sources(dataset: Path) -> Iterator[Source]:
 
 
 def _kind(clip: Clip) -> str:
-    given = dict(clip.facts.others).get("kind", "").lower()
-    tagged = clip.tags[0].label if clip.tags else ""
-    if "speech" in {given, tagged} or (clip.facts.transcript and not given):
-        return "speech"
-    return "music" if "music" in {given, tagged} else "noise"
+    heard = "speech" if clip.facts.transcript else clip.tags[0].label if clip.tags else ""
+    kind = dict(clip.facts.others).get("kind", "").lower() or heard
+    return kind if kind in {"speech", "music"} else "noise"
 
 
 def package_sources(given: str) -> Iterator[Source]:
