@@ -26,8 +26,8 @@ def cutoff_hz(samples: Block, sample_rate: int) -> float:
     level_db = _spectrum_db(samples, sample_rate)
     highest = int(_MARGIN * sample_rate / 2 / _BAND_HZ)
     lowest = int(_LOWEST_HZ / _BAND_HZ)
-    for band in range(lowest, min(highest, len(level_db) - 2)):
-        if level_db[band] - level_db[band + 2 : highest + 1].max(initial=-np.inf) > _CLIFF_DB:
+    for band in range(lowest, min(highest, len(level_db)) - 2):
+        if level_db[band] - level_db[band + 2 : highest + 1].max() > _CLIFF_DB:
             return (band + 1) * _BAND_HZ
     return float("nan")
 
