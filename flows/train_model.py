@@ -25,7 +25,9 @@ class TrainConfig(BaseModel):
         description="Local folder: a pack (index.parquet), a curated dataset, or a folder with a manifest.csv."
     )
     destination: str = Field(description="Local folder for checkpoint, card, curves and state; a state is continued.")
-    recipe: Literal["restore-48k", "restore-48k-on", "restore-48k-gpu", "speech-16k", "speech-16k-gpu"] = Field(
+    recipe: Literal[
+        "restore-48k", "restore-48k-on", "restore-48k-last", "restore-48k-gpu", "speech-16k", "speech-16k-gpu"
+    ] = Field(
         "restore-48k", description="Network, data and schedule by name; the first trains in 90 minutes on two cores."
     )
     weights: str = Field("", description="Checkpoint to start from; left empty, weights are drawn at random.")

@@ -101,7 +101,7 @@ def test_the_most_trusted_wins() -> None:
 def test_a_transcript_is_no_caption() -> None:
     facts = Facts(transcript="The dog barks.", language="de-DE", speaker="thorsten", labels=("dog",))
     said = caption(facts, "dog.wav")
-    assert said == Caption("metadata", "a voice speaking German (Thorsten)", LABELLED)
+    assert said == Caption("metadata", "a voice speaking German", LABELLED)
     unnamed = caption(Facts(transcript="Rain.", language="xx-YY", speaker="4f2a91"), "rain.wav")
     assert unnamed == Caption("metadata", "a voice speaking", LABELLED)
     assert caption(Facts(others=(("kind", "speech"),), language="Swahili")) == Caption(

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -122,11 +123,12 @@ def test_clap_with_fusion_draws_nothing_at_random(tmp_path: Path) -> None:
         torch.testing.assert_close(captioner.probabilities(sounds), first)
 
 
-def test_clap_reads_no_damaged_model(clap_folder: Path, tmp_path: Path) -> None:
-    for name in ("config.json", "model.safetensors"):
-        (tmp_path / name).write_bytes((clap_folder / name).read_bytes()[:200])
+@pytest.mark.parametrize("damaged", ["config.json", "model.safetensors"])
+def test_clap_reads_no_damaged_model(clap_folder: Path, tmp_path: Path, damaged: str) -> None:
+    folder = Path(shutil.copytree(clap_folder, tmp_path / "clap"))
+    (folder / damaged).write_bytes((clap_folder / damaged).read_bytes()[:200])
     with pytest.raises(ConfigError, match="no CLAP model"):
-        ClapCaptioner(tmp_path)
+        ClapCaptioner(folder)
 
 
 @dataclass

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from audiodiff.caption import Heard
@@ -146,6 +147,6 @@ def _load(folder: Path, device: str) -> tuple[Any, Any]:
     try:
         model: Any = ClapModel.from_pretrained(folder, use_safetensors=True, local_files_only=True, dtype=torch.float32)
         processor: Any = ClapProcessor.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ConfigError(f"{str(folder)!r} holds no CLAP model that can be read: {error}") from error
     return model.eval().to(device), processor

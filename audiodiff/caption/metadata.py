@@ -31,7 +31,7 @@ _SPEECH = frozenset({"speech", "spoken", "voice"})
 class MetadataCaptioner:
     """Passes on what was said of a clip: a caption, else labels, title, names; None where they are numbers and codes.
 
-    What is spoken is no caption: a recording with a transcript is "a voice speaking", with its language and speaker,
+    What is spoken is no caption: a recording with a transcript is "a voice speaking", with its language,
     whatever its labels and names are, for those are of the words.
     """
 
@@ -61,14 +61,13 @@ def _said(facts: Facts, name: str) -> Iterator[tuple[str, float]]:
 
 
 def speaking(facts: Facts) -> str:
-    """Such as "a voice speaking German (Thorsten)" where the facts say that it is speech, else nothing."""
+    """Such as "a voice speaking German" where the facts say that it is speech, else nothing."""
     kinds = {value.lower() for key, value in facts.others if key.lower() in {"kind", "type"}}
     if not facts.transcript and not kinds & _SPEECH:
         return ""
     code = re.split(r"[-_]", facts.language.lower())[0]
     language = LANGUAGES.get(code, facts.language if len(code) > 3 else "")  # a name is said as it is, a code is not
-    speaker = facts.speaker if re.fullmatch(r"[^\W\d_]{3,}(?: [^\W\d_]+)*", facts.speaker) else ""  # an id says nothing
-    return "a voice speaking" + (f" {language}" if language else "") + (f" ({speaker.title()})" if speaker else "")
+    return "a voice speaking" + (f" {language}" if language else "")  # no name: that is a person's, and no sound
 
 
 def _descriptions(facts: Facts) -> list[str]:

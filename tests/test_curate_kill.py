@@ -1,0 +1,59 @@
+"""A curation that is killed and started again ends like one that was left alone."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+import curating
+import pytest
+from curating import curate_once, rows_of, started, state_of
+from pile import LANES, make_pile
+
+
+@pytest.mark.timeout(240)
+def test_killed_at_random_and_started_again(tmp_path: Path) -> None:
+    make_pile(tmp_path)
+    alone, killed = str(tmp_path / "alone"), str(tmp_path / "killed")
+    started(str(tmp_path), str(tmp_path / "warm")).join()  # the server and the model are loaded
+    began = time.monotonic()
+    process = started(str(tmp_path), alone)
+    process.join()
+    assert process.exitcode == 0
+    whole_s = time.monotonic() - began
+    rng = random.Random(5)
+    interrupted = 0
+    for _ in range(8):
+        process = started(str(tmp_path), killed)
+        process.join(rng.uniform(0.1, 0.6) * whole_s)
+        interrupted += process.is_alive()
+        process.kill()
+        process.join()
+    assert interrupted >= 3
+    curate_once(str(tmp_path), killed)
+    assert state_of(killed) == state_of(alone)
+    found = {Path(row.source_uri).name: (row.lane.value, row.reasons) for row in rows_of(killed) if not row.twin_of}
+    assert found == LANES
+    left = [path for path in Path(killed).rglob(".audiodiff-tmp-*") if "runs" not in path.parts]
+    assert left == []
+
+
+def test_decisions_outlive_a_crash_between_the_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_pile(tmp_path)
+    destination = str(tmp_path / "set")
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(curating, "run_shard", crash)
+        with pytest.raises(KeyboardInterrupt):
+            curate_once(str(tmp_path), destination)
+    decided = {path: path.read_bytes() for path in Path(destination).rglob("decided/*.parquet")}
+    examined = {path: path.stat().st_mtime_ns for path in Path(destination, "examined").iterdir()}
+    assert len(decided) == len(examined) == -(-len(LANES) // 4)
+    curate_once(str(tmp_path), destination)
+    assert {path: path.read_bytes() for path in decided} == decided
+    assert {path: path.stat().st_mtime_ns for path in examined} == examined
+    assert len([row for row in rows_of(destination) if not row.twin_of]) == len(LANES)
