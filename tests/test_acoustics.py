@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from audiodiff.curate.acoustics import acoustics, level_course, loudness_range_lu
+from audiodiff.curate.acoustics import acoustics, level_course
 from audiodiff.curate.records import Acoustics
 from audiodiff.media import read_audio
+from audiodiff.metrics.loudness_range import loudness_range_lu
 from audiodiff.waveform import Waveform
 
 RATE = 48_000

@@ -7,22 +7,20 @@ sound neither attack nor decay, and music without a clear beat no tempo.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from fractions import Fraction
 from itertools import pairwise
 
-import av
 import numpy as np
 import scipy.fft
 import scipy.ndimage
 import scipy.signal
-from av.filter import Graph
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from audiodiff.curate.pitch import pitch
 from audiodiff.curate.records import NAN, Acoustics
 from audiodiff.faithful import onsets
 from audiodiff.faithful.match import RATE_HZ, Samples
+from audiodiff.metrics.loudness_range import loudness_range_lu
 from audiodiff.waveform import Waveform
 
 Curve = NDArray[np.float64]
@@ -36,17 +34,6 @@ _FRAME_S, _BAND_HZ = 0.085, 200.0
 _LOUD_DB = 20.0  # below the loudest frame, frames no longer make the impression of a sound
 _FEWEST_LOUD = 3  # frames, 0.17 s: the spectrum of a shorter tone is as smooth as that of a noise
 _NOISE_FLATNESS = math.exp(-np.euler_gamma)  # of white noise in one frame, whose bins are exponentially distributed
-
-_LRA_S = 4.0  # the 3 s windows of Tech 3342, and enough of them to differ
-
-_LOWEST_HZ, _HIGHEST_HZ = 48.0, 4_200.0
-_PITCH_S, _PITCH_HOP_S = 0.06, 0.02
-_FINER = 4  # lags per sample: at 4 kHz a period has four samples
-_OCTAVE = 0.93  # the first peak this close to the highest is the period, its multiples being as high
-_VOICED = 0.88  # normalised correlation; white noise reaches 0.3, brown noise 0.8 now and then
-_STABLE = 0.04  # from one frame to the next: two thirds of a semitone
-_FEWEST = 5  # frames: a tenth of a second
-_LEAST = 0.1  # of the loud frames
 
 _ONSET_S = 0.01
 _ONSET_RISE = 6.0  # kit: steady noise stays below 4, struck and spoken onsets reach 8 to 60
@@ -109,37 +96,6 @@ def level_course(sound: Waveform) -> tuple[float, float]:
     return slope * (len(level_db) - 1), rest_db
 
 
-def loudness_range_lu(sound: Waveform) -> float:
-    """Loudness range of (C, T) in LU by FFmpeg's `ebur128`, NaN below 4 s; source: EBU Tech 3342."""
-    if sound.duration_s < _LRA_S:
-        return NAN
-    heard = sound if sound.channels <= 2 else sound.mono()
-    layout = "mono" if heard.channels == 1 else "stereo"
-    graph, rate = Graph(), sound.sample_rate
-    source = graph.add_abuffer(sample_rate=rate, format="flt", layout=layout, time_base=Fraction(1, rate))
-    sink = graph.add("abuffersink")
-    graph.link_nodes(source, graph.add("ebur128", "metadata=1:framelog=quiet"), sink).configure()
-    metadata: dict[str, str] = {}
-    for start in range(0, heard.frames, rate):
-        packed = np.ascontiguousarray(heard.samples[:, start : start + rate].T).reshape(1, -1)  # (1, T C)
-        frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
-        frame.sample_rate, frame.pts = rate, start
-        source.push(frame)
-        metadata = _last_metadata(sink) or metadata
-    if float(metadata.get("lavfi.r128.I", -70.0)) <= -70.0:  # nothing passed the gate
-        return NAN
-    return float(metadata["lavfi.r128.LRA"])
-
-
-def _last_metadata(sink: av.filter.FilterContext) -> dict[str, str]:
-    metadata: dict[str, str] = {}
-    while True:
-        try:
-            metadata = sink.pull().metadata
-        except (BlockingIOError, av.error.EOFError):  # the filter wants more input
-            return metadata
-
-
 def _one_channel(sound: Waveform) -> Waveform:
     """The mean of the channels, or the first (1, T) where they cancel."""
     mean = sound.mono()
@@ -191,76 +147,14 @@ def _a_weight(hertz: Curve) -> Curve:
     return (gain / ((square + 20.6**2) * (square + 12194**2))) ** 2
 
 
-# Pitch
-
-
-def pitch(samples: Samples) -> tuple[float, float]:
-    """Median pitch in hertz, and the share of loud frames that have one, of (T,) at 16 kHz without rumble.
-
-    50 Hz to 4.2 kHz; a pitch must last for three frames of 20 ms. Pitch is NaN below a tenth of the frames, and both
-    are where fewer than five are loud. Source: normalised autocorrelation, Boersma 1993, Accurate short-term analysis
-    of the fundamental frequency; peaks after the first zero only, McLeod and Wyvill 2005, A smarter way to find pitch.
-    """
-    window, longest = round(_PITCH_S * RATE_HZ), round(RATE_HZ / _LOWEST_HZ) + 2
-    if len(samples) < window + longest:
-        return NAN, NAN
-    frames = sliding_window_view(samples, window + longest)[:: round(_PITCH_HOP_S * RATE_HZ)]  # (N, span)
-    power = np.square(frames).mean(axis=1)
-    loud = power > power.max() * 10 ** (-_LOUD_DB / 10)
-    hertz = np.concatenate([_pitches(part, window, longest) for part in _parts(frames)])  # (N,), NaN without
-    hertz[~loud] = np.nan
-    with np.errstate(invalid="ignore"):
-        moves = np.abs(np.diff(hertz)) > _STABLE * hertz[1:]
-    held = ~moves & ~np.isnan(np.diff(hertz))  # (N - 1,) from a frame to the next
-    stable = scipy.ndimage.binary_opening(np.pad(held, 1), [True, True])  # two such steps, three frames
-    pitched = stable[1:] | stable[:-1]
-    if loud.sum() < _FEWEST:
-        return NAN, NAN
-    share = float(pitched.sum() / loud.sum())
-    told = pitched.sum() >= _FEWEST and share >= _LEAST
-    return (float(np.median(hertz[pitched])) if told else NAN), share
-
-
-def _parts(frames: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-    """A thousand frames at a time: minutes of correlations would take gigabytes."""
-    return (frames[start : start + 1000] for start in range(0, len(frames), 1000))
-
-
-def _pitches(frames: NDArray[np.float32], window: int, longest: int) -> Curve:
-    """The pitch in hertz of each frame (N, span), NaN for none."""
-    size = scipy.fft.next_fast_len(frames.shape[1] + window, real=True)
-    product = scipy.fft.rfft(frames, size) * scipy.fft.rfft(frames[:, :window], size).conj()
-    correlation = scipy.fft.irfft(product, size * _FINER)[:, : longest * _FINER] * _FINER  # (N, lag)
-    total = np.pad(np.cumsum(np.square(frames, dtype=np.float64), axis=1), ((0, 0), (1, 0)))
-    energy = (total[:, window:] - total[:, :-window])[:, :longest]  # of the window from each lag on
-    energy = scipy.ndimage.zoom(energy, (1, _FINER), order=1, mode="nearest", grid_mode=True)
-    curve = correlation / np.sqrt(energy[:, :1] * energy + 1e-12)
-    fallen = np.logical_or.accumulate(curve < 0, axis=1)  # a ripple on the first slope is no period
-    curve = np.where(fallen, curve, 0.0)
-    shortest = int(RATE_HZ * _FINER / _HIGHEST_HZ)
-    lag, height = _first_peak(curve[:, shortest:])
-    return np.where(height > _VOICED, RATE_HZ * _FINER / (shortest + lag), np.nan)
-
-
-def _first_peak(curve: Curve) -> tuple[Curve, Curve]:
-    """Place, to a fraction by a parabola, and height of the first peak (N,) nearly as high as any of `curve` (N, L)."""
-    left, middle, right = curve[:, :-2], curve[:, 1:-1], curve[:, 2:]
-    peak = (middle >= left) & (middle > right)
-    highest = np.where(peak, middle, 0.0).max(axis=1, keepdims=True)
-    at, row = (peak & (middle > _OCTAVE * highest)).argmax(axis=1), np.arange(len(curve))
-    low, top, up = left[row, at], middle[row, at], right[row, at]
-    bend = np.minimum(low - 2 * top + up, -1e-12)
-    return at + 1 + 0.5 * (low - up) / bend, np.where(peak[row, at], top, 0.0)
-
-
 # Onsets and beat
 
 
 def _onset_strength(samples: Samples) -> Curve:
     """Rise of the spectrum every 10 ms (N,): the start of the sound counts as one, the cut at its end does not."""
     padded = np.pad(samples, (RATE_HZ // 5, 0))
-    reference = 0.03 * float(np.quantile(onsets._bands(padded).max(axis=0), 0.95))
-    return onsets._strength(padded, reference + 1e-9)[20:-5]
+    reference = 0.03 * float(np.quantile(onsets.bands(padded).max(axis=0), 0.95))
+    return onsets.strength(padded, reference + 1e-9)[20:-5]
 
 
 def _onset_count(strength: Curve) -> int:

@@ -33,8 +33,8 @@ def onset_margin(before: Samples, after: Samples) -> float:
     that is late.
     Source of the onset strength: Boeck and Widmer 2013, Maximum filter vibrato suppression for onset detection.
     """
-    reference = float(np.median(_bands(before))) + 1e-9
-    first, second = _strength(before, reference), _strength(after, reference)
+    reference = float(np.median(bands(before))) + 1e-9
+    first, second = strength(before, reference), strength(after, reference)
     if len(first) < _WINDOW + 2 * _FARTHEST + 1 or not first.any() or not second.any():
         return math.nan
     strong = sliding_window_view(first[_FARTHEST:-_FARTHEST], _WINDOW)[::_STEP].std(axis=1) > _STRONG
@@ -54,9 +54,9 @@ def _margins(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray
     return margins
 
 
-def _strength(samples: Samples, reference: float) -> NDArray[np.float64]:
+def strength(samples: Samples, reference: float) -> NDArray[np.float64]:
     """Rise of the logarithmic spectrum over 20 ms, summed over semitones, less its mean over half a second (N,)."""
-    level = np.log1p(_bands(samples) / reference)
+    level = np.log1p(bands(samples) / reference)
     widened = scipy.ndimage.maximum_filter1d(level, 3, axis=0)  # a vibrato is no onset
     rise = np.pad(np.maximum(level[:, _LAG:] - widened[:, :-_LAG], 0).sum(axis=0), (_LAG, 0))
     strength: NDArray[np.float64] = scipy.ndimage.gaussian_filter1d(rise, _SMOOTH)
@@ -64,7 +64,7 @@ def _strength(samples: Samples, reference: float) -> NDArray[np.float64]:
     return strength
 
 
-def _bands(samples: Samples) -> NDArray[np.float64]:
+def bands(samples: Samples) -> NDArray[np.float64]:
     """Magnitudes in semitones (bands, N), every 10 ms."""
     spectrum = np.abs(scipy.signal.stft(samples, nperseg=_FFT, noverlap=_FFT - _HOP)[2])  # (F, N)
     edges = np.unique(np.round(_BANDS_HZ * _FFT / RATE_HZ).astype(np.int64))

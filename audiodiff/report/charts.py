@@ -8,8 +8,8 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-_WIDTH, _HEIGHT = 300, 132  # user units; the page scales the picture
-_LEFT, _RIGHT, _TOP, _BASE = 8, 8, 10, 108
+WIDTH, HEIGHT = 300, 132  # user units; the page scales the picture
+_LEFT, _RIGHT, TOP, BASE = 8, 8, 10, 108
 _BINS = 24
 
 
@@ -38,14 +38,14 @@ class Histogram:
         tallest = max(1, *(int(count.max()) for count in counts))
         label = escape(f"{self.title}, before and after: {self.caption}, {len(self.before)} items")
         shapes = [
-            f'<path class="hist-{name}" d="{_steps(count / tallest)}"/>'
-            f'<line class="hist-{name}-median" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_BASE}"/>'
+            f'<path class="hist-{name}" d="{steps(count / tallest)}"/>'
+            f'<line class="hist-{name}-median" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{BASE}"/>'
             for name, count, values in zip(("before", "after"), counts, (self.before, self.after), strict=True)
-            for x in [_x_of(float(np.median(values)), low, high)]
+            for x in [x_of(float(np.median(values)), low, high)]
         ]
-        body = "".join(shapes) + _axis(low, high)
+        body = "".join(shapes) + axis(low, high)
         # Every value in the markup is a number formatted above, except the label, which is escaped.
-        return Markup(f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">{body}</svg>')  # noqa: S704
+        return Markup(f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{body}</svg>')  # noqa: S704
 
     def _range(self) -> tuple[float, float]:
         """The central 98 % of all values, so that one broken file does not flatten the picture."""
@@ -54,30 +54,31 @@ class Histogram:
         return float(low - margin), float(high + margin)
 
 
-def _x_of(value: float, low: float, high: float) -> float:
+def x_of(value: float, low: float, high: float) -> float:
+    """Where a value of an axis from `low` to `high` lies, in units of the picture; values beyond lie at its ends."""
     unit = min(max((value - low) / (high - low), 0.0), 1.0)
-    return _LEFT + unit * (_WIDTH - _LEFT - _RIGHT)
+    return _LEFT + unit * (WIDTH - _LEFT - _RIGHT)
 
 
-def _steps(heights: NDArray[np.float64]) -> str:
+def steps(heights: NDArray[np.float64]) -> str:
     """The outline of (BINS,) bars of height 0 to 1 as a path from base to base."""
-    x = np.linspace(_LEFT, _WIDTH - _RIGHT, len(heights) + 1)
-    y = _BASE - heights * (_BASE - _TOP)
+    x = np.linspace(_LEFT, WIDTH - _RIGHT, len(heights) + 1)
+    y = BASE - heights * (BASE - TOP)
     bars = "".join(f"V{y_i:.1f}H{x_i:.1f}" for x_i, y_i in zip(x[1:], y, strict=True))
-    return f"M{_LEFT} {_BASE}{bars}V{_BASE}"
+    return f"M{_LEFT} {BASE}{bars}V{BASE}"
 
 
-def _axis(low: float, high: float) -> str:
+def axis(low: float, high: float) -> str:
     """The base line and four to eight round labels under it."""
     step = _nice_step((high - low) / 5)
     ticks = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
     decimals = max(0, -int(np.floor(np.log10(step))))
     texts = [f"{tick:.{decimals}f}".replace("-", "\N{MINUS SIGN}") for tick in ticks + 0.0]  # + 0.0 turns -0 into 0
     labels = "".join(
-        f'<text x="{_x_of(tick, low, high):.1f}" y="{_BASE + 16}" text-anchor="middle">{text}</text>'
+        f'<text x="{x_of(tick, low, high):.1f}" y="{BASE + 16}" text-anchor="middle">{text}</text>'
         for tick, text in zip(ticks, texts, strict=True)
     )
-    return f'<line class="hist-axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{_BASE}" y2="{_BASE}"/>{labels}'
+    return f'<line class="hist-axis" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{BASE}" y2="{BASE}"/>{labels}'
 
 
 def _nice_step(rough: float) -> float:

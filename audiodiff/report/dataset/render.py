@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from itertools import islice
 from typing import Any
 
 from audiodiff.curate.records import Clip
-from audiodiff.report import render
+from audiodiff.report import html
 from audiodiff.report.dataset.digest import LANES, MAX_CLUSTERS, Digest
 from audiodiff.report.dataset.funnel import STAGES
 from audiodiff.report.dataset.player import Player
@@ -66,18 +65,18 @@ def render_dataset_report(
     embedded = list(islice(players, PLAYERS_EMBEDDED))
     digest = Digest(summary.source, {clip_id: number for number, clip_id in enumerate(embedded)}).add_all(clips)
     style, script = _style(), _script()
-    page = render._environment()
+    page = html.environment()
     page.filters["hours"] = _hours
-    return page.from_string(_asset("page.html")).render(
+    return page.from_string(html.asset("page.html", __package__)).render(
         run=summary,
         explain=explain,
         facts=_facts(summary),
         parameters=parameters(summary.params),
-        stages=render._proportions(list(summary.stage_s)),
-        players=[render._embedded(_payload(players[clip_id])) for clip_id in embedded],
-        policy=render._policy(style, script),
-        style=render._embedded_asset(style),
-        script=render._embedded_asset(script),
+        stages=html.proportions(list(summary.stage_s)),
+        players=[html.embedded(_payload(players[clip_id])) for clip_id in embedded],
+        policy=html.policy(style, script),
+        style=html.embedded_asset(style),
+        script=html.embedded_asset(script),
         **_found(digest),
         **_embedded(digest, explain),
     )
@@ -93,7 +92,7 @@ def _found(digest: Digest) -> dict[str, Any]:
         "clips": digest.lanes.clips.total(),
         "lanes": [digest.lanes.count(lane.value) for lane in LANES],
         "steps": steps,
-        "funnel": render._proportions([(step.name, step.seconds) for step in steps]),
+        "funnel": html.proportions([(step.name, step.seconds) for step in steps]),
         "reasons": digest.reasons.top(_REASONS_SHOWN),
         "ranks": {title: (tally.top(_RANKS_SHOWN), tally) for title, tally in digest.ranks.items()},
         "words": digest.words.top(_WORDS_SHOWN),
@@ -106,23 +105,19 @@ def _embedded(digest: Digest, explain: Mapping[str, str]) -> dict[str, Any]:
     """The data that page.js and map.js read, which the map adds words to: it comes first."""
     points, plane = digest.map() if digest.sample.seen > 1 else ({"points": []}, None)
     return {
-        "points": render._embedded(points),
+        "points": html.embedded(points),
         "drawn": len(points["points"]),
         "explained": plane.explained if plane else 0.0,
-        "listing": render._embedded(digest.listing(explain)),
+        "listing": html.embedded(digest.listing(explain)),
     }
 
 
-def _asset(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
 def _style() -> str:
-    return render._asset("page.css") + _asset("page.css")
+    return html.asset("page.css") + html.asset("page.css", __package__)
 
 
 def _script() -> str:
-    return render._asset("player.js") + _asset("page.js") + _asset("map.js")
+    return html.asset("player.js") + html.asset("page.js", __package__) + html.asset("map.js", __package__)
 
 
 def _payload(player: Player) -> dict[str, Any]:
@@ -140,8 +135,8 @@ def _payload(player: Player) -> dict[str, Any]:
 def _facts(summary: DatasetSummary) -> list[tuple[str, str, str]]:
     """(label, short text, full text) of what is asked about a run first."""
     return [
-        ("Started", render._when(summary.started_at), summary.started_at),
-        ("Took", render._hms(summary.wall_s), f"{summary.wall_s:.1f} s"),
+        ("Started", html.when(summary.started_at), summary.started_at),
+        ("Took", html.hms(summary.wall_s), f"{summary.wall_s:.1f} s"),
         ("Preset", summary.preset, summary.preset),
         ("Licence policy", summary.policy, summary.policy),
         ("Run", summary.run_id, summary.run_id),

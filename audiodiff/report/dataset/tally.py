@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from audiodiff.curate.records import Clip
 from audiodiff.records import Lane
-from audiodiff.report.charts import _BASE, _HEIGHT, _TOP, _WIDTH, _axis, _steps, _x_of
+from audiodiff.report.charts import BASE, HEIGHT, TOP, WIDTH, axis, steps, x_of
 
 MAX_NAMES = 20_000
 """A tally counts no more names than these; those that come later are counted together."""
@@ -107,16 +107,16 @@ class Spread:
         low = self.scale.low + first * self.scale.step
         high = low + _BARS * group * self.scale.step
         shapes = [
-            f'<path class="hist-{name}" d="{_steps(share / shares.max())}"/>'
-            f'<line class="hist-{name}-median" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_BASE}"/>'
+            f'<path class="hist-{name}" d="{steps(share / shares.max())}"/>'
+            f'<line class="hist-{name}-median" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{BASE}"/>'
             for name, share, counts in zip(("before", "after"), shares, self.counts, strict=True)
             if counts.any()
-            for x in [_x_of(self._quantile(counts, 0.5), low, high)]
+            for x in [x_of(self._quantile(counts, 0.5), low, high)]
         ]
         label = escape(f"{self.scale.title}, {self.caption}")
-        body = "".join(shapes) + _axis(low, high)
+        body = "".join(shapes) + axis(low, high)
         # Every value in the markup is a number formatted above, except the label, which is escaped.
-        return Markup(f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">{body}</svg>')  # noqa: S704
+        return Markup(f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{body}</svg>')  # noqa: S704
 
     def _window(self) -> tuple[int, int]:
         """The first fine bin to draw and how many make a bar: the central 98 % of all, and never less than _BARS."""
