@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from audiodiff.caption.table import open_captioner
 from prefect import Task, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.futures import as_completed
 from prefect.task_runners import TaskRunner
 
 from audiodiff import layout
+from audiodiff.caption.table import open_captioner
 from audiodiff.caption.tagger import load_tagger
 from audiodiff.curate.card import About, write_cards
 from audiodiff.curate.decide import decide_run

@@ -14,13 +14,16 @@ import pytest
 import torch
 
 from audiodiff.degrade.presets import PRESETS
+from audiodiff.diffusion.bridge import Bridge
+from audiodiff.diffusion.spectrum import Spectrum
 from audiodiff.encode import write_audio
 from audiodiff.engines import Sampling
 from audiodiff.engines.bridge import BridgeEngine
-from audiodiff.engines.checkpoint import load_restorer
+from audiodiff.engines.checkpoint import load_restorer, save_restorer
 from audiodiff.errors import ConfigError
-from audiodiff.nets.bandsplit import BandSplitConfig
+from audiodiff.nets.bandsplit import BandSplit, BandSplitConfig
 from audiodiff.nets.unet import UNetConfig
+from audiodiff.training.average import average
 from audiodiff.training.curves import Curves, draw_curves, read_curves
 from audiodiff.training.data import DegradedBatches, replay
 from audiodiff.training.loop import State, load_batches, load_state, new_state, save_state, train, train_step
@@ -360,3 +363,19 @@ def test_wrong_orders_are_told(pack: Pack, tmp_path: Path, tiny: str) -> None:
     run_training(TrainingOrder(pack.folder, tmp_path, tiny, stop_after_s=0.0), silent)
     with pytest.raises(ConfigError, match="of another network"):
         run_training(TrainingOrder(pack.folder, tmp_path, "restore-48k"), silent)
+
+
+def test_the_average_lies_halfway(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a", "b", "mean")]
+    for seed, path in enumerate(paths[:2]):
+        torch.manual_seed(seed)
+        net = BandSplit(TINY)
+        save_restorer(net, Spectrum(), Bridge(), 48_000, 0.1, 0.1, path)
+    average(*paths)
+    first, second, mean = (load_restorer(path).net.state_dict() for path in paths)
+    for name, tensor in mean.items():
+        assert torch.allclose(tensor, (first[name] + second[name]) / 2, atol=2e-3)
+    assert any(not torch.equal(tensor, first[name]) for name, tensor in mean.items())
+    save_restorer(net, Spectrum(), Bridge(), 48_000, 0.1, 0.2, paths[1])
+    with pytest.raises(ConfigError, match="differ in network"):
+        average(*paths)

@@ -58,10 +58,10 @@ class Acoustics:
     """What is measured of a clip to describe it; NaN where a measure does not apply.
 
     `loudness_range_lu`: EBU Tech 3342. `brightness_hz`: median A-weighted spectral centroid of its loud frames.
-    `flatness`: 0 a tone, 1 noise, in bands of 200 Hz, so that pink noise is noise. `pitch_hz`: median of the frames with
-    a pitch, `pitched_share` theirs. `tempo_bpm` where there is a beat. `attack_s`: from a tenth to nine tenths of the
-    peak. `decay_s`: time that the sound takes to die away by 60 dB where it stops, which reverberation sets a floor to.
-    `speech_share`: of frames with a voice.
+    `flatness`: 0 a tone, 1 noise, in bands of 200 Hz, so that pink noise is noise. `pitch_hz`: median of the frames
+    with a pitch, `pitched_share` theirs. `tempo_bpm` where there is a beat. `attack_s`: from a tenth to nine tenths of
+    the peak. `decay_s`: time that the sound takes to die away by 60 dB where it stops, which reverberation sets a floor
+    to. `speech_share`: of frames with a voice.
     """
 
     loudness_range_lu: float = NAN

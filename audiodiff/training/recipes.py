@@ -83,8 +83,10 @@ RECIPES: dict[str, Recipe] = {
         _SPEECH_16K, steps=40_000, batch=32, excerpt_s=4.0, ema=0.9995, warmup=500, validate_every=2_000, compile=True
     ),
 }
-"""The shipped checkpoint is `restore-48k` (two CPU cores, 90 minutes) and then `restore-48k-on` from its weights (as
-long again). Those that end in `-gpu` are for a GPU; `speech-16k` is one of them in small, to try things out."""
+"""The shipped checkpoint is `restore-48k` (two CPU cores, 90 minutes), `restore-48k-on` from its weights (as long
+again), and the mean (`training.average`) of those and of `restore-48k-last` from them (an hour). Those that end in
+`-gpu` are for a GPU; `speech-16k` is one of them in small, to try things out.
+"""
 
 
 def recipe_named(name: str) -> Recipe:
