@@ -32,6 +32,8 @@ from audiodiff.waveform import Block, Waveform
 
 ENCODING: Encoding = "flac-24"
 
+_BATCH = 8  # clips that captioners get at once, all in memory
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -72,24 +74,29 @@ class Delivery:
             return _left(rows[0], "changed", f"{item.name!r} changed while the run was reading it")
         with clock.stage("decode"):
             sound = decode(path, item.name, scratch)
-        done: list[Clip] = []
-        files: list[Path] = []
-        for row in rows:
-            if row.lane not in KEPT:
-                done.append(row)
-                continue
-            samples = np.asarray(sound.samples[:, row.start : row.start + row.source_frames])
-            for clip, audio in self._delivered(item, row, samples, scratch, clock):
-                done.append(clip)
-                files.append(audio)
-        return Outcome(tuple(done), tuple(files), audio_s=sum(row.source_duration_s for row in rows))
+        written: dict[str, list[tuple[Clip, Path]]] = {}
+        kept = [row for row in rows if row.lane in KEPT]
+        for first in range(0, len(kept), _BATCH):
+            batch = kept[first : first + _BATCH]
+            sounds = [
+                Waveform(np.asarray(sound.samples[:, row.start : row.start + row.source_frames]), row.source_rate)
+                for row in batch
+            ]
+            with clock.stage("describe"):
+                described = self._described(item, batch, sounds)
+            for row, clip in zip(described, sounds, strict=True):
+                written[row.clip_id] = list(self._delivered(item, row, clip.samples, scratch, clock))
+        pairs: list[tuple[Clip, Path | None]] = [
+            pair for row in rows for pair in written.get(row.clip_id, [(row, None)])
+        ]
+        files = tuple(audio for _, audio in pairs if audio)
+        audio_s = sum(row.source_duration_s for row in rows)
+        return Outcome(tuple(clip for clip, _ in pairs), files, audio_s=audio_s)
 
     def _delivered(
         self, item: Item, row: Clip, samples: Block, scratch: Path, clock: Clock
     ) -> Iterator[tuple[Clip, Path]]:
         """The clip with its audio, then its twins with theirs."""
-        with clock.stage("describe"):
-            row = self._described(item, row, Waveform(samples, row.source_rate))
         with clock.stage("encode"):
             clean, audio = write_clip(row, samples, item, scratch)
         yield clean, audio
@@ -100,23 +107,31 @@ class Delivery:
             with clock.stage("encode"):
                 yield write_clip(twin_of(clean, number, chain), damaged, item, scratch)
 
-    def _described(self, item: Item, row: Clip, sound: Waveform) -> Clip:
-        """The row with all that captioners say of the clip."""
-        assert row.scores is not None
-        measured = acoustics(sound)
-        tagged = self.tagger.tag([sound])[0]
-        heard = Heard(item.name, sound, row.facts, row.scores, measured, tagged.tags)
-        said = [caption for one in self.captioners if (caption := one.caption([heard])[0])]
-        whole = merge(said)
-        return replace(
-            row,
-            acoustics=measured,
-            tags=tagged.tags,
-            embedding=tagged.embedding,
-            captions=tuple(said),
-            caption=whole.text if whole else "",
-            caption_confidence=whole.confidence if whole else float("nan"),
-        )
+    def _described(self, item: Item, rows: Sequence[Clip], sounds: Sequence[Waveform]) -> list[Clip]:
+        """The rows with all that captioners say of the clips."""
+        tagged = self.tagger.tag(sounds)
+        measured = [acoustics(sound) for sound in sounds]
+        heard: list[Heard] = []
+        for row, sound, figures, tags in zip(rows, sounds, measured, tagged, strict=True):
+            assert row.scores is not None
+            heard.append(Heard(item.name, sound, row.facts, row.scores, figures, tags.tags))
+        said = [captioner.caption(heard) for captioner in self.captioners]
+        done: list[Clip] = []
+        for place, row in enumerate(rows):
+            captions = tuple(caption for one in said if (caption := one[place]))
+            whole = merge(captions)
+            done.append(
+                replace(
+                    row,
+                    acoustics=measured[place],
+                    tags=tagged[place].tags,
+                    embedding=tagged[place].embedding,
+                    captions=captions,
+                    caption=whole.text if whole else "",
+                    caption_confidence=whole.confidence if whole else float("nan"),
+                )
+            )
+        return done
 
 
 def write_clip(row: Clip, samples: Block, item: Item, scratch: Path) -> tuple[Clip, Path]:
