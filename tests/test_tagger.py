@@ -35,16 +35,14 @@ from audiodiff.errors import EngineError
 from audiodiff.media import read_audio
 from audiodiff.nets.tagger import TaggerConfig, TaggerNet, TaggerNets
 from audiodiff.records import Scores
+from audiodiff.training.sounds import Sound, kit_sounds, read_features
 from audiodiff.training.tagging import (
     Scored,
-    Sound,
     Trainee,
     Windows,
     augment,
     calibrate,
-    kit_sounds,
     measure,
-    read_features,
     score,
     train,
     voters,
