@@ -13,14 +13,13 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.futures import as_completed
 from prefect.task_runners import TaskRunner
 
-from audiodiff import layout
 from audiodiff.caption.table import open_captioner
 from audiodiff.caption.tagger import load_tagger
 from audiodiff.curate.card import About, write_cards
 from audiodiff.curate.decide import decide_run
 from audiodiff.curate.deliver import Delivery
 from audiodiff.curate.evaluation import reserve_all
-from audiodiff.curate.examine import Examination, Job, examine_shard
+from audiodiff.curate.examine import Examination, Job, examine_shard, is_examined
 from audiodiff.curate.exports import EXPORTS
 from audiodiff.curate.forecast import Forecast
 from audiodiff.curate.licences import Policy
@@ -156,7 +155,7 @@ def count_source(order: Order) -> int:
 def not_examined(order: Order, planned: Plan) -> tuple[Shard, ...]:
     """The shards whose first pass is still to do."""
     destination = open_with_credentials(order.destination)
-    return tuple(shard for shard in planned.todo if not destination.exists(layout.examined(shard.name)))
+    return tuple(shard for shard in planned.todo if not is_examined(destination, shard, order.job.recipe))
 
 
 def headline(summary: DatasetSummary, tally: DatasetTally) -> str:

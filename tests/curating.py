@@ -15,7 +15,7 @@ from audiodiff.caption.tagger import load_tagger
 from audiodiff.curate.decide import decide_run
 from audiodiff.curate.deliver import Delivery
 from audiodiff.curate.evaluation import reserve
-from audiodiff.curate.examine import Examination, Job, examine_shard
+from audiodiff.curate.examine import Examination, Job, examine_shard, is_examined
 from audiodiff.curate.records import Clip
 from audiodiff.curate.rules import PRESETS
 from audiodiff.curate.schema import CLIPS
@@ -42,7 +42,7 @@ def curate_once(folder: str, destination_uri: str) -> None:
     rules = PRESETS["sfx"]
     work = Examination(source, Job(rules, "commercial", "recipe", "{}", "curation"))
     for shard in plan.todo:
-        if not destination.exists(layout.examined(shard.name)):
+        if not is_examined(destination, shard, "recipe"):
             examine_shard(shard, work, destination)
     decide_run(destination, plan, rules, reserve(open_source(f"{folder}/evaluation", open_store), destination))
     for shard in plan.todo:

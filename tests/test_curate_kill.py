@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import curating
 import pytest
 from curating import curate_once, rows_of, started, state_of
 from pile import LANES, make_pile
+
+from audiodiff.curate.examine import is_examined
+from audiodiff.records import Item, Shard
+from audiodiff.storage import open_store
 
 
 @pytest.mark.timeout(240)
@@ -57,3 +62,17 @@ def test_decisions_outlive_a_crash_between_the_passes(tmp_path: Path, monkeypatc
     assert {path: path.read_bytes() for path in decided} == decided
     assert {path: path.stat().st_mtime_ns for path in examined} == examined
     assert len([row for row in rows_of(destination) if not row.twin_of]) == len(LANES)
+
+
+def test_what_an_abandoned_run_examined_does_not_count(tmp_path: Path) -> None:
+    make_pile(tmp_path)
+    destination = open_store(str(tmp_path / "set"))
+    curate_once(str(tmp_path), destination.uri)
+    table = destination.read_bytes("examined/shard-00000.parquet")
+    items = {row.item_id for row in rows_of(destination.uri) if row.shard == "shard-00000"}
+    shard = Shard("shard-00000", "run", tuple(Item(item_id, "", 0, "") for item_id in items))
+    assert is_examined(destination, shard, "recipe")
+    assert not is_examined(destination, shard, "another")
+    assert not is_examined(destination, replace(shard, items=shard.items[:1]), "recipe")
+    destination.write_bytes("examined/shard-00099.parquet", table)
+    assert not is_examined(destination, replace(shard, name="shard-00098"), "recipe")

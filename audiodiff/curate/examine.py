@@ -207,6 +207,16 @@ def examine_shard(
     return Receipt(shard.name, tuple(sorted(lanes.items())), audio_s, time.perf_counter() - started, seconds, uri)
 
 
+def is_examined(destination: Store, shard: Shard, recipe: str) -> bool:
+    """Whether the first pass over just these items is done: a shard of an abandoned run may have had the same name."""
+    name = layout.examined(shard.name)
+    if not destination.exists(name):
+        return False
+    table = schema.read_table(destination.read_bytes(name), EXAMINED_SCHEMA, ["item_id", "recipe"])
+    items = {item.item_id for item in shard.items}
+    return set(table["item_id"].to_pylist()) == items and set(table["recipe"].to_pylist()) == {recipe}
+
+
 def read_examined(destination: Store, shard: str) -> list[Examined]:
     """What the first pass left of a shard."""
     table = schema.read_table(destination.read_bytes(layout.examined(shard)), EXAMINED_SCHEMA)
