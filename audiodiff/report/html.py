@@ -8,15 +8,19 @@ from datetime import datetime
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from audiodiff.report.text import script_json, visible
 
 
 def environment() -> Environment:
-    """Jinja that escapes, and shows invisible characters of, every value that is not our own markup."""
+    """Jinja that escapes, and shows invisible characters of, every value that is not our own markup.
+
+    Pages include each other's parts by the names of files in this package.
+    """
     jinja = Environment(
+        loader=FunctionLoader(asset),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
