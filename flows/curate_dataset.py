@@ -65,7 +65,9 @@ class CurateConfig(BaseModel):
     preset: Preset = Field("sfx", description="How clips are cut and how good they must be.")
     rules: str = Field("", description="TOML file that changes the preset's rules; see docs/howto-curate.md.")
     policy: Policy = Field("commercial", description="Which licences may be in; unknown ones always go to review.")
-    license_default: str = Field("", description="SPDX licence of recordings that name none, such as your own.")
+    license_default: str = Field(
+        "", description="Licence of recordings that name none, such as your own: CC0-1.0, or CC-BY-4.0 by NAME."
+    )
     keep_away: list[str] = Field(
         default_factory=list, description="Evaluation sets (folders, buckets, manifests) nothing may resemble."
     )

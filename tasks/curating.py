@@ -27,6 +27,7 @@ from audiodiff.curate.rules import EXPLANATIONS, Preset, rules_for
 from audiodiff.curate.schema import CLIPS
 from audiodiff.curate.sources import Sampled, Source, open_source
 from audiodiff.curate.spdx import as_spdx
+from audiodiff.errors import ConfigError
 from audiodiff.ledger import committed_shards
 from audiodiff.plan import Plan, PlanRequest, plan_run
 from audiodiff.publish import Reconciled, publish
@@ -144,7 +145,11 @@ def job_of(preset: Preset, rules: str, policy: Policy, license_default: str, set
     decided = rules_for(preset, changes)
     tagger = load_tagger("cpu")
     recipe, params = recipe_of(preset, tagger, settings | {"rules": asdict(decided)})
-    return Job(decided, policy, recipe, params, ENGINE, tagger.sha256, as_spdx(license_default))
+    given, _, author = license_default.partition(" by ")
+    spdx = as_spdx(given)
+    if given and not spdx:
+        raise ConfigError(f"license_default {given!r} is no licence known to SPDX; give CC0-1.0, or CC-BY-4.0 by NAME")
+    return Job(decided, policy, recipe, params, ENGINE, tagger.sha256, spdx, author.strip())
 
 
 def count_source(order: Order) -> int:

@@ -214,6 +214,17 @@ def test_on_s3(tmp_path: Path, prefect_server: str, s3: Seaweed, s3_bucket: str)
     assert result.clips["accepted"] == 5
 
 
+def test_a_default_licence_is_for_recordings_without_one(tmp_path: Path, prefect_server: str) -> None:
+    make_pile(tmp_path)
+    curate(tmp_path, tmp_path / "set", license_default="CC-BY-4.0 by Jane Doe", twins=0)
+    rows = {Path(row.source_uri).name: row for row in rows_of(tmp_path / "set")}
+    unknown, nameless = rows["unknown.flac"], rows["nameless.flac"]
+    assert (unknown.lane.value, unknown.license, unknown.attribution) == ("accepted", "CC-BY-4.0", "Jane Doe")
+    assert nameless.reasons == ("attribution_missing",)
+    with pytest.raises(ConfigError, match="'mine' is no licence known to SPDX"):
+        curate(tmp_path, tmp_path / "set", license_default="mine")
+
+
 def test_rules_change_the_preset(tmp_path: Path, prefect_server: str) -> None:
     make_pile(tmp_path)
     rules = tmp_path / "rules.toml"

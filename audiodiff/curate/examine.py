@@ -44,7 +44,7 @@ _BLOCK = 48_000
 class Job:
     """What all items of a run share. `recipe` names everything that decides the result; `params` is it as JSON.
 
-    `license_default` is the SPDX expression of recordings that name no licence.
+    `license_default` (SPDX) and `attribution_default` are those of recordings that name no licence.
     """
 
     rules: Rules
@@ -54,6 +54,7 @@ class Job:
     engine: str
     engine_sha256: str = ""
     license_default: str = ""
+    attribution_default: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class Examination:
             source_bit_depth=media.bit_depth,
             source_tags=media.tags,
             license=as_spdx(row.facts.license) if row.facts.license else self.job.license_default,
-            attribution=row.facts.attribution,
+            attribution=row.facts.attribution or ("" if row.facts.license else self.job.attribution_default),
         )
         with clock.stage("segment"):
             found = segments(sound.samples, media.sample_rate, self.job.rules.segment)
