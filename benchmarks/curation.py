@@ -41,6 +41,9 @@ from benchmarks.table import markdown
 
 RATE_HZ = 48_000
 COPIES, LEAKS, FAKES, CLIPPED, ANTIPHASE, SILENT, CORRUPT = 50, 20, 20, 20, 10, 10, 10
+CORE = "all, seconds of one core"
+"""What the whole run took of a processor, whoever else was using the machine."""
+
 ASIDE = 10
 """Every tenth recording of the kit comes later, and is no copy of anything."""
 
@@ -90,7 +93,7 @@ def run(folder: Path, name: str) -> tuple[list[Clip], dict[str, float]]:
     rules = replace(PRESETS["sfx"], limits=limits)
     job = Job(rules, "any-known", "bench", "{}", "bench", license_default="CC0-1.0")
     source = open_source(str(folder / "pile"), open_store)
-    started = time.perf_counter()
+    started, began = time.perf_counter(), time.process_time()
     request = PlanRequest(name, "bench", json.dumps({"recipe": "bench"}), 10_000)
     plan = plan_run(source, destination, request, CLIPS)
     seconds = {"plan": time.perf_counter() - started}
@@ -104,6 +107,7 @@ def run(folder: Path, name: str) -> tuple[list[Clip], dict[str, float]]:
     started = time.perf_counter()
     decide_run(destination, plan, rules, reserved)
     seconds["decide"] = time.perf_counter() - started
+    seconds[CORE] = time.process_time() - began
     rows: list[Clip] = []
     for shard in plan.todo:
         decided = destination.read_bytes(layout.decided(plan.run_id, shard.name))
@@ -183,11 +187,9 @@ def summary(rows: list[Clip]) -> str:
 def stages(rows: list[Clip], seconds: dict[str, float]) -> str:
     """Seconds by stage, and how many times faster than real time that is."""
     audio_s = sum(row.source_duration_s for row in rows)
-    whole = sum(seconds.values())
-    cells = [(stage, f"{spent:.1f}", f"{audio_s / max(spent, 1e-9):,.0f}x") for stage, spent in seconds.items()]
-    return markdown(
-        ("stage", "s", "real time"), [*cells, ("all", f"{whole:.1f}", f"{audio_s / whole:,.0f}x")], labels=1
-    )
+    seconds = seconds | {"all": sum(spent for stage, spent in seconds.items() if stage != CORE)}
+    cells = [(stage, f"{spent:.1f}", f"{audio_s / max(spent, 1e-3):,.0f}x") for stage, spent in seconds.items()]
+    return markdown(("stage", "s", "real time"), cells, labels=1)
 
 
 def found(rows: list[Clip]) -> str:
