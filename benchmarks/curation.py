@@ -32,6 +32,7 @@ from audiodiff.curate.sources import open_source
 from audiodiff.degrade.codec import Codec
 from audiodiff.encode import write_audio
 from audiodiff.media import read_audio
+from audiodiff.metrics.cutoff import cutoff_hz
 from audiodiff.metrics.paired import aligned
 from audiodiff.plan import PlanRequest, plan_run
 from audiodiff.records import Lane
@@ -48,7 +49,7 @@ ASIDE = 10
 """Every tenth recording of the kit comes later, and is no copy of anything."""
 
 _KEEP = {"copy": "duplicate", "leak": "leaked", "clipped": "clipped", "antiphase": "antiphase", "silent": "silence",
-         "corrupt": "undecodable", "fake": "resampled"}  # fmt: skip
+         "corrupt": "undecodable"}  # fmt: skip
 
 
 def main() -> None:
@@ -78,6 +79,7 @@ def bench(kit: Path, every: int, folder: Path) -> None:
     print(f"second run: {summary(second)}\n{stages(second, seconds)}\n", flush=True)
     print(found(second))
     print(judged_copies([*first, *second]))
+    print(fakes(first))
 
 
 def link(source: Path, target: Path) -> None:
@@ -220,6 +222,20 @@ def judged_copies(rows: list[Clip]) -> str:
         if row not in sure
     ]
     return f"{len(copies)} copies within the kit, {len(sure)} with the same waveform; others: {others[:40]}"
+
+
+def fakes(rows: list[Clip]) -> str:
+    """Of full-band recordings, how many are said to be resampled up: as they are, and after a lower rate."""
+    wide = [row for row in rows if row.scores and row.scores.bandwidth_hz > 17_000 and row.source_rate >= 44_100]
+    fit = [row for row in wide if row.lane is Lane.ACCEPTED and row.source_duration_s > 1.0]
+    chosen = fit[:: max(1, len(fit) // FAKES)][:FAKES]
+    least = PRESETS["sfx"].limits.cutoff_share * RATE_HZ / 2
+    cells: list[tuple[str, str, str]] = []
+    for rate in (RATE_HZ, 32_000, 22_050, 16_000):
+        sounds = (read_audio(Path(row.source_uri)).resample(rate).resample(RATE_HZ).samples for row in chosen)
+        out = sum(cutoff_hz(samples, RATE_HZ) < least for samples in sounds)
+        cells.append((f"{rate} Hz" if rate < RATE_HZ else "none", str(len(chosen)), f"{out / len(chosen):.2f}"))
+    return markdown(("lower rate", "n", "out as resampled"), cells, labels=1)
 
 
 def likeness(first: Clip, second: Clip) -> float:
