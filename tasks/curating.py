@@ -143,6 +143,8 @@ def job_of(preset: Preset, rules: str, policy: Policy, license_default: str, set
     folder, _, name = rules.rpartition("/")
     changes = open_with_credentials(folder or ".").read_bytes(name).decode() if rules else ""
     decided = rules_for(preset, changes)
+    for name in settings["captioners"]:
+        open_captioner(name)  # one that is not there should be told now, and not after the first pass
     tagger = load_tagger("cpu")
     recipe, params = recipe_of(preset, tagger, settings | {"rules": asdict(decided)})
     given, _, author = license_default.partition(" by ")

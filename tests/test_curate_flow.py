@@ -225,6 +225,13 @@ def test_a_default_licence_is_for_recordings_without_one(tmp_path: Path, prefect
         curate(tmp_path, tmp_path / "set", license_default="mine")
 
 
+def test_an_unknown_captioner_is_told_before_any_work(tmp_path: Path, prefect_server: str) -> None:
+    make_pile(tmp_path)
+    with pytest.raises(ConfigError, match="unknown captioner 'oracle'; known: metadata"):
+        curate(tmp_path, tmp_path / "set", captioners=["oracle"])
+    assert not (tmp_path / "set").exists()
+
+
 def test_rules_change_the_preset(tmp_path: Path, prefect_server: str) -> None:
     make_pile(tmp_path)
     rules = tmp_path / "rules.toml"
