@@ -41,7 +41,8 @@ from tasks.curating import (
     report,
     run_all,
     show_forecast,
-)  # fmt: skip
+    write_card,
+)
 from tasks.progress import RunProgress
 from tasks.restoring import receipts_of
 
@@ -106,6 +107,7 @@ def curate_dataset(config: CurateConfig) -> CurateResult:
     done = _curate(config, order)
     if done is None:
         skipped = count_source(order)
+        export(order.destination, tuple(config.exports))  # asked for later, they are still written
         log.info("nothing to do: all %d recordings of %s are done", skipped, config.source)
         return CurateResult(run_id="", clips={}, hours={}, skipped=skipped, report_uri="")
     summary, tally = done
@@ -128,7 +130,8 @@ def _curate(config: CurateConfig, order: Order) -> tuple[DatasetSummary, Dataset
     with RunProgress("examining and delivering", 2 * planned.items) as progress:
         receipts = _both_passes(config, order, planned, progress)
     reconcile(order.destination, planned)
-    export(order.destination, tuple(config.exports), _about(config, order.job, started))
+    write_card(order.destination, _about(config, order.job, started))
+    export(order.destination, tuple(config.exports))
     summary = _summary(config, order, planned, receipts, started, time.monotonic() - clock)
     return summary, report(order.destination, planned, summary)
 

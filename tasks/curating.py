@@ -107,12 +107,18 @@ def reconcile(destination: str, planned: Plan) -> Reconciled:
     return publish(open_with_credentials(destination), planned, CLIPS)
 
 
+@task(name="write card", **storage_retries)
+def write_card(destination: str, about: About) -> None:
+    """Write the dataset's card."""
+    store = open_with_credentials(destination)
+    write_cards(store, committed_shards(store), about)
+
+
 @task(name="export", **storage_retries)
-def export(destination: str, kinds: tuple[str, ...], about: About) -> list[str]:
-    """Write the dataset's card, and all of it in the formats that are asked for; returns what was written."""
+def export(destination: str, kinds: tuple[str, ...]) -> list[str]:
+    """Write the whole dataset in the formats that are asked for; returns what was written."""
     store = open_with_credentials(destination)
     shards = committed_shards(store)
-    write_cards(store, shards, about)
     with tempfile.TemporaryDirectory(prefix="audiodiff-") as scratch:
         return [name for kind in kinds for name in EXPORTS[kind](store, shards, Path(scratch))]
 

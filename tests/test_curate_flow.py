@@ -232,6 +232,15 @@ def test_an_unknown_captioner_is_told_before_any_work(tmp_path: Path, prefect_se
     assert not (tmp_path / "set").exists()
 
 
+def test_exports_may_be_asked_for_later(tmp_path: Path, prefect_server: str) -> None:
+    make_pile(tmp_path)
+    curate(tmp_path, tmp_path / "set")
+    assert not (tmp_path / "set" / "exports").exists()
+    again = curate(tmp_path, tmp_path / "set", exports=["nemo"])
+    assert again.run_id == ""
+    assert any((tmp_path / "set" / "exports").rglob("*.jsonl"))
+
+
 def test_rules_change_the_preset(tmp_path: Path, prefect_server: str) -> None:
     make_pile(tmp_path)
     rules = tmp_path / "rules.toml"
