@@ -149,11 +149,14 @@ def _xing_bytes(file: BinaryIO) -> int:
 
 
 def _last_page_whole(file: BinaryIO, size: int) -> bool:
-    """Whether the last Ogg page is marked as the last (flag 4) and all there: a table of lengths, then as much."""
+    """Whether the last Ogg page is all there: a table of lengths, then as much.
+
+    That it is marked as the last (flag 4) is not asked: many whole files in the wild are not.
+    """
     file.seek(max(0, size - 65_536))
     tail = file.read()
     page = tail[max(0, tail.rfind(b"OggS")) :]
-    if len(page) < 27 or not page[5] & 4:
+    if len(page) < 27:
         return False
     lengths = page[27 : 27 + page[26]]
     return len(page) >= 27 + page[26] + sum(lengths)

@@ -262,6 +262,25 @@ def test_a_chained_ogg_is_read_to_its_last_link_or_said_to_break_off(tmp_path, s
         assert np.abs(np.fft.rfft(samples[0, -20_000:])).argmax() == pytest.approx(880 * 20_000 / 44_100, abs=1)
 
 
+def test_an_ogg_without_an_end_mark_is_whole_unless_it_is_cut(tmp_path):
+    whole = io.BytesIO()
+    soundfile.write(whole, tone(frames=44_100).T, 44_100, format="OGG")
+    data = bytearray(whole.getvalue())
+    last = data.rfind(b"OggS")
+    data[last + 5] &= ~4
+    data[last + 22 : last + 26] = bytes(4)
+    checksum = 0
+    for byte in data[last:]:  # RFC 3533, section 6: the polynomial 0x04c11db7, unreflected
+        checksum ^= byte << 24
+        for _ in range(8):
+            checksum = (checksum << 1 ^ (0x04C11DB7 if checksum & 0x80000000 else 0)) & 0xFFFFFFFF
+    data[last + 22 : last + 26] = checksum.to_bytes(4, "little")
+    (tmp_path / "unmarked.ogg").write_bytes(data)
+    (tmp_path / "cut.ogg").write_bytes(data[:-100])
+    assert outcome(tmp_path / "unmarked.ogg") == (None, frozenset())
+    assert "truncated" in outcome(tmp_path / "cut.ogg")[1]
+
+
 def test_a_reader_reads_once(tmp_path):
     (tmp_path / "a.wav").write_bytes(sndfile(tone()))
     with open_audio(tmp_path / "a.wav", block_frames=1_000) as reader:
