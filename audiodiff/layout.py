@@ -41,6 +41,11 @@ def decided(run_id: str, shard: str) -> str:
     return run(run_id, f"decided/{shard}.parquet")
 
 
+def table(folder: str, shard: str) -> str:
+    """The metadata of a shard's audio in one folder: `library`, `review`, `degraded`."""
+    return metadata(f"{folder}/{shard}/")
+
+
 def run(run_id: str, name: str) -> str:
     """An object of a run: `plan.parquet`, `config.json`, `report.html`, `summary.json`, ..."""
     return f"runs/{run_id}/{name}"

@@ -66,7 +66,7 @@ class Restoration:
         row = self._row(item, shard)
         try:
             with clock.stage("fetch"):
-                path, digest = self._local(item, scratch)
+                path, digest = self.source.at_hand(item.name, scratch)
             row = replace(row, source_sha256=digest)
             return self._restored(item, row, path, scratch, clock)
         except MediaError as error:
@@ -96,14 +96,6 @@ class Restoration:
             created_at=datetime.now(UTC).isoformat(),
             shard=shard.name,
         )
-
-    def _local(self, item: Item, scratch: Path) -> tuple[Path, str]:
-        """A local file with the item's bytes, and their SHA-256."""
-        path = self.source.local_path(item.name)
-        if path is not None:
-            return path, self.source.sha256(item.name)
-        copy = scratch / "source"
-        return copy, self.source.fetch(item.name, copy)
 
     def _restored(self, item: Item, row: Row, path: Path, scratch: Path, clock: Clock) -> Outcome[Row]:
         with clock.stage("survey"):

@@ -95,6 +95,14 @@ class Store(ABC):
         with local_errors(str(to)), to.open("wb") as file:
             return _copy(chunks, file)
 
+    def at_hand(self, name: str, scratch: Path) -> tuple[Path, str]:
+        """A local file with the object's bytes, and their SHA-256: the object itself on a disk, else a copy."""
+        path = self.local_path(name)
+        if path is not None:
+            return path, self.sha256(name)
+        copy = scratch / "source"
+        return copy, self.fetch(name, copy)
+
     def sha256(self, name: str) -> str:
         """SHA-256 of the object's bytes, in hex."""
         digest = hashlib.sha256()

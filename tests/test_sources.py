@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import copy
 import gc
 import hashlib
 import io
 import json
+import multiprocessing
 import os
-import pickle
 import tarfile
 import tracemalloc
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,6 +24,13 @@ from audiodiff.errors import ConfigError, ObjectMissing
 from audiodiff.storage import open_store
 
 BYTES_NAME = os.fsdecode(b"caf\xe9.wav")
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[ProcessPoolExecutor]:
+    """Another process, as workers are started."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
 
 
 def put(root: Path, files: dict[str, bytes | str]) -> Path:
@@ -136,9 +146,10 @@ def written(path: Path, rows: list[dict[str, object]]) -> Path:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet", "jsonl", "ndjson", "json"])
-def test_each_kind_of_manifest(tmp_path: Path, suffix: str) -> None:
+def test_each_kind_of_manifest(tmp_path: Path, suffix: str, elsewhere: ProcessPoolExecutor) -> None:
     put(tmp_path, {"1.wav": b"1", "b/2.wav": b"2", "b/other.wav": b"3"})
-    source = pickle.loads(pickle.dumps(at(written(tmp_path / f"list.{suffix}", ROWS))))  # noqa: S301
+    given = at(written(tmp_path / f"list.{suffix}", ROWS))
+    source = elsewhere.submit(copy.copy, given).result()  # there and back
     assert names(source) == ["1.wav", "b/2.wav"]
     assert source.facts("b/2.wav") == Facts(license="MIT", others=(("take", "007"),))
     assert source.facts("1.wav") == Facts(others=(("take", '1,\n"x"'),))

@@ -66,9 +66,9 @@ class Contents:
         for shard in sorted(shards):
             for row in _rows(destination, layout.ledger(shard), _LEDGER):
                 contents._count_ledger(row)
-            for row in _rows(destination, f"library/{shard}/metadata.parquet", _LIBRARY):
+            for row in _rows(destination, layout.table("library", shard), _LIBRARY):
                 contents._count_clip(row)
-            contents.twins += len(list(_rows(destination, f"degraded/{shard}/metadata.parquet", ("clip_id",))))
+            contents.twins += len(list(_rows(destination, layout.table("degraded", shard), ("clip_id",))))
             for folder in ("library", "degraded"):
                 contents.sizes[folder] += sum(stored.size for stored in destination.list(f"{folder}/{shard}/"))
         return contents

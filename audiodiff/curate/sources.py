@@ -64,11 +64,7 @@ class Source(ABC):
 
         MediaError `broken_tar` for a tar whose members cannot be listed, which then is an item of its own.
         """
-        path = self.store.local_path(name)
-        if path is not None:
-            return path, self.store.sha256(name)
-        copy = scratch / "source"
-        return copy, self.store.fetch(name, copy)
+        return self.store.at_hand(name, scratch)
 
 
 def open_source(uri: str, open_store: Callable[[str], Store]) -> Source:

@@ -17,7 +17,6 @@ from audiodiff import layout, schema
 from audiodiff.curate.records import Clip
 from audiodiff.curate.schema import CLIP_SCHEMA, from_table
 from audiodiff.errors import CommitError, ObjectMissing
-from audiodiff.records import Lane
 from audiodiff.storage import Store
 
 _FETCHERS = 8  # threads; a clip is small, so that S3 answers slower than it sends
@@ -25,12 +24,12 @@ _FETCHERS = 8  # threads; a clip is small, so that S3 answers slower than it sen
 
 def accepted(destination: Store, shard: str) -> list[Clip]:
     """The clean clips of a shard in the order of their ids, none if it has no metadata."""
-    return _read(destination, layout.metadata(f"{Lane.ACCEPTED.folder}/{shard}/"))
+    return _read(destination, layout.table("library", shard))
 
 
 def twins(destination: Store, shard: str) -> list[Clip]:
     """The degraded twins of a shard's clips in the order of their ids."""
-    return _read(destination, layout.metadata(f"degraded/{shard}/"))
+    return _read(destination, layout.table("degraded", shard))
 
 
 def families(destination: Store, shards: Sequence[str]) -> Iterator[list[Clip]]:
