@@ -34,6 +34,7 @@ from tasks.curating import (
     examine,
     export,
     headline,
+    input_s,
     job_of,
     not_examined,
     plan,
@@ -191,7 +192,6 @@ def _summary(
     for receipt in receipts:
         for stage, seconds in receipt.stage_s:
             stages[stage] = stages.get(stage, 0.0) + seconds
-    examined = [receipt for receipt in receipts if "/examined/" in receipt.ledger_uri]
     return DatasetSummary(
         run_id=planned.run_id,
         source=order.open_source().uri,
@@ -205,7 +205,7 @@ def _summary(
         version=audiodiff.__version__,
         recordings=planned.items,
         skipped=planned.skipped,
-        audio_s=sum(receipt.audio_s for receipt in examined),
+        audio_s=input_s(order, planned),
         wall_s=wall_s,
         stage_s=tuple(stages.items()),
     )

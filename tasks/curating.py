@@ -19,7 +19,7 @@ from audiodiff.curate.card import About, write_cards
 from audiodiff.curate.decide import decide_run
 from audiodiff.curate.deliver import Delivery
 from audiodiff.curate.evaluation import reserve_all
-from audiodiff.curate.examine import Examination, Job, examine_shard, is_examined
+from audiodiff.curate.examine import Examination, Job, examine_shard, examined_s, is_examined
 from audiodiff.curate.exports import EXPORTS
 from audiodiff.curate.forecast import Forecast
 from audiodiff.curate.licences import Policy
@@ -169,6 +169,12 @@ def not_examined(order: Order, planned: Plan) -> tuple[Shard, ...]:
     """The shards whose first pass is still to do."""
     destination = open_with_credentials(order.destination)
     return tuple(shard for shard in planned.todo if not is_examined(destination, shard, order.job.recipe))
+
+
+def input_s(order: Order, planned: Plan) -> float:
+    """Seconds of all recordings of a run, also of those that it examined before it was interrupted."""
+    destination = open_with_credentials(order.destination)
+    return sum(examined_s(destination, shard.name) for shard in planned.shards)
 
 
 def headline(summary: DatasetSummary, tally: DatasetTally) -> str:

@@ -82,6 +82,8 @@ def test_seconds_reconcile(curated: tuple[Path, Path, CurateResult]) -> None:
     rows = [row for row in rows_of(destination) if not row.twin_of]
     whole = sum(row.source_duration_s for row in rows)
     assert sum(result.hours.values()) * 3600 == pytest.approx(whole, abs=1.0)
+    summary = json.loads((destination / "runs" / result.run_id / "summary.json").read_text())
+    assert summary["audio_s"] == pytest.approx(whole)
     by_item: dict[str, list[Clip]] = {}
     for row in rows:
         by_item.setdefault(row.item_id, []).append(row)

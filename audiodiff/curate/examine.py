@@ -225,6 +225,14 @@ def read_examined(destination: Store, shard: str) -> list[Examined]:
     return [Examined(clip, print_) for clip, print_ in zip(clips, table[_PRINT].to_pylist(), strict=True)]
 
 
+def examined_s(destination: Store, shard: str) -> float:
+    """Seconds of the recordings that the first pass found in a shard."""
+    data = destination.read_bytes(layout.examined(shard))
+    table = schema.read_table(data, EXAMINED_SCHEMA, ["source_frames", "source_rate"])
+    pairs = zip(table["source_frames"].to_pylist(), table["source_rate"].to_pylist(), strict=True)
+    return float(sum(frames / rate for frames, rate in pairs if rate))
+
+
 def read_prints(destination: Store, shard: str) -> dict[str, bytes]:
     """The fingerprints of a shard's clips, by clip id."""
     data = destination.read_bytes(layout.examined(shard))
