@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from audiodiff import layout, schema
+from audiodiff import layout
 from audiodiff.curate.records import Clip, Facts, Tag
-from audiodiff.curate.schema import to_table
+from audiodiff.curate.schema import CLIPS
 from audiodiff.encode import AudioWriter, Encoding
 from audiodiff.records import Lane
 from audiodiff.storage import Store
@@ -83,7 +83,7 @@ def stored(store: Store, made: Clip, sound: Waveform, scratch: Path, encoding: E
 
 def write_rows(store: Store, folder: str, shard: str, rows: Sequence[Clip]) -> None:
     name = layout.ledger(shard) if folder == "ledger" else f"{folder}/{shard}/metadata.parquet"
-    store.write_bytes(name, schema.write_parquet_bytes(to_table(rows)))
+    store.write_bytes(name, CLIPS.encode(rows))
 
 
 def fill(store: Store, scratch: Path) -> dict[str, Waveform]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from curated import EXPLAIN, HOSTILE, RATE, clip, hostile, out, summary, tone_player
 
-from audiodiff.curate.schema import from_table, to_table
+from audiodiff.curate.schema import CLIPS
 from audiodiff.records import Lane
 from audiodiff.report.dataset import Player, make_player, render_dataset_report
 from audiodiff.report.dataset.digest import LISTED, Digest
@@ -145,7 +145,9 @@ def test_players_are_short_and_small(player: Player) -> None:
 
 def test_page_holds_hostile_text_only_escaped() -> None:
     clips = [hostile(text, place) for place, text in enumerate(HOSTILE)]
-    page = render_dataset_report(summary(source="/raw/<u>\u202e'\""), from_table(to_table(clips)), {}, EXPLAIN)
+    page = render_dataset_report(
+        summary(source="/raw/<u>\u202e'\""), CLIPS.from_table(CLIPS.to_table(clips)), {}, EXPLAIN
+    )
     page.encode("utf-8")  # no lone surrogates
     for forbidden in ("<script>window", "<img src=x", "<u>", "<i>", "\u202e", "\u2028"):
         assert forbidden not in page

@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 
 from audiodiff import layout, schema
-from audiodiff.curate import schema as clip_schema
 from audiodiff.curate.embedded import embedded_facts
 from audiodiff.curate.facts import merged
 from audiodiff.curate.fingerprint import fingerprint
 from audiodiff.curate.licences import Policy, judge_licence
 from audiodiff.curate.records import Clip, Segment, clip_id
 from audiodiff.curate.rules import Measured, Rules, broken
+from audiodiff.curate.schema import CLIP_SCHEMA, CLIPS
 from audiodiff.curate.segment import segments
 from audiodiff.curate.sound import Sound, decode
 from audiodiff.curate.sources import Source
@@ -179,7 +179,7 @@ def judged(row: Clip, out: Sequence[tuple[str, str]], sound: Sound, policy: Poli
 
 
 _PRINT = "fingerprint"
-EXAMINED_SCHEMA = clip_schema.CLIP_SCHEMA.append(pa.field(_PRINT, pa.binary(), nullable=False))
+EXAMINED_SCHEMA = CLIP_SCHEMA.append(pa.field(_PRINT, pa.binary(), nullable=False))
 """What the first pass leaves of each shard under `examined/`: rows for the ledger, and fingerprints."""
 
 
@@ -221,7 +221,7 @@ def is_examined(destination: Store, shard: Shard, recipe: str) -> bool:
 def read_examined(destination: Store, shard: str) -> list[Examined]:
     """What the first pass left of a shard."""
     table = schema.read_table(destination.read_bytes(layout.examined(shard)), EXAMINED_SCHEMA)
-    clips = clip_schema.from_table(table.drop_columns([_PRINT]))
+    clips = CLIPS.from_table(table.drop_columns([_PRINT]))
     return [Examined(clip, print_) for clip, print_ in zip(clips, table[_PRINT].to_pylist(), strict=True)]
 
 
@@ -241,6 +241,6 @@ def read_prints(destination: Store, shard: str) -> dict[str, bytes]:
 
 
 def _to_table(rows: Sequence[Examined]) -> pa.Table:
-    table = clip_schema.to_table([row.clip for row in rows])
+    table = CLIPS.to_table([row.clip for row in rows])
     prints = pa.array([row.print for row in rows], pa.binary())
     return table.append_column(EXAMINED_SCHEMA.field(_PRINT), prints)

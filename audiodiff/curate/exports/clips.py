@@ -15,7 +15,7 @@ from typing import Any
 
 from audiodiff import layout, schema
 from audiodiff.curate.records import Clip
-from audiodiff.curate.schema import CLIP_SCHEMA, from_table
+from audiodiff.curate.schema import CLIPS
 from audiodiff.errors import CommitError, ObjectMissing
 from audiodiff.storage import Store
 
@@ -114,7 +114,7 @@ def _read(destination: Store, name: str) -> list[Clip]:
         data = destination.read_bytes(name)
     except ObjectMissing:  # all its items went to other lanes
         return []
-    return sorted(from_table(schema.read_table(data, CLIP_SCHEMA)), key=lambda clip: clip.clip_id)
+    return sorted(CLIPS.decode(data), key=lambda clip: clip.clip_id)
 
 
 def _fetch(destination: Store, folder: Path, clip: Clip) -> Path:
