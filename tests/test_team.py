@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 from audiodiff.encode import write_audio
 from audiodiff.nets.unet import UNetConfig
 from audiodiff.training.curves import read_curves
-from audiodiff.training.loop import STATE
 from audiodiff.training.packing import Source, write_pack
 from audiodiff.training.recipes import RECIPES, recipe_named
 from audiodiff.training.run import TrainingOrder, run_training
+from audiodiff.training.state import STATE
 from audiodiff.training.team import ALONE, assembled
 from audiodiff.waveform import Waveform
 

@@ -26,12 +26,13 @@ from audiodiff.nets.unet import UNetConfig
 from audiodiff.training.average import average
 from audiodiff.training.curves import Curves, draw_curves, read_curves
 from audiodiff.training.data import DegradedBatches, replay
-from audiodiff.training.loop import State, load_batches, load_state, new_state, save_state, train, train_step
+from audiodiff.training.loop import State, load_batches, new_state, train, train_step
 from audiodiff.training.losses import relative_error
 from audiodiff.training.pack import Pack
 from audiodiff.training.packing import Source, write_pack
 from audiodiff.training.recipes import RECIPES, Recipe, learning_rate, recipe_named
 from audiodiff.training.run import TrainingOrder, run_training
+from audiodiff.training.state import load_state, save_state
 from audiodiff.training.team import Team
 from audiodiff.training.travel import join, split
 from audiodiff.training.validation import draw_cases, gains_db
@@ -176,7 +177,8 @@ def test_resume_is_exact(pack: Pack, tmp_path: Path, recipe: Recipe) -> None:
     while half.step < 3:
         train_step(half, recipe, source[half.step])
     save_state(half, tmp_path / "half")
-    resumed = load_state(fresh(recipe), tmp_path / "half")
+    resumed = fresh(recipe)
+    load_state(resumed, tmp_path / "half")
     assert resumed.step == 3
     train(resumed, recipe, source, tmp_path / "half", [], tell=silent)
     for ours, theirs in zip(resumed.average.parameters(), straight.average.parameters(), strict=True):

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -19,10 +18,10 @@ from audiodiff.training.curves import Curves
 from audiodiff.training.data import Batch, DegradedBatches
 from audiodiff.training.losses import keep_unknown_band, restoration_loss
 from audiodiff.training.recipes import Recipe, learning_rate
+from audiodiff.training.state import follow, save_state
 from audiodiff.training.team import ALONE, Team
 from audiodiff.training.validation import Case, gains_db
 
-STATE = "state.safetensors"
 LOG_EVERY = 100  # steps
 SAVE_EVERY_S = 120.0
 
@@ -143,7 +142,7 @@ def train_step(state: State, recipe: Recipe, batch: Batch, team: Team = ALONE) -
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(state.net.parameters(), recipe.clip_norm)
     state.optimiser.step()
-    _follow(state.average, state.net, min(recipe.ema, (1 + state.step) / (10 + state.step)))
+    follow(state.average, state.net, min(recipe.ema, (1 + state.step) / (10 + state.step)))
     state.step += 1
     return loss.detach()
 
@@ -152,12 +151,6 @@ def _times(count: int, end_share: float, generator: torch.Generator) -> Tensor:
     """Times (B,): 1 for a share of the batch, uniform in (0.02, 1) for the rest."""
     draws = torch.rand(2, count, generator=generator, device=generator.device)
     return torch.where(draws[0] < end_share, torch.ones_like(draws[1]), 0.02 + 0.98 * draws[1])
-
-
-@torch.no_grad()
-def _follow(average: nn.Module, net: nn.Module, decay: float) -> None:
-    for ours, theirs in zip(average.parameters(), net.parameters(), strict=True):
-        ours.lerp_(theirs, 1.0 - decay)
 
 
 def new_state(
@@ -175,34 +168,3 @@ def new_state(
     if recipe.compile and device.type == "cuda":
         denoise = torch.compile(denoise)
     return State(net, average, optimiser, denoise)
-
-
-def save_state(state: State, folder: Path) -> None:
-    """Write network, average and optimiser as one safetensors file, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {f"net.{k}": v for k, v in state.net.state_dict().items()}
-    tensors |= {f"average.{k}": v for k, v in state.average.state_dict().items()}
-    for index, slot in state.optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{k}": v for k, v in slot.items()}
-    partial = folder / "state.partial"
-    save_file(tensors, partial, metadata={"step": str(state.step)})
-    partial.rename(folder / STATE)
-
-
-def load_state(state: State, folder: Path) -> State:
-    """Continue the run saved in `folder`; `state` must be of the same recipe."""
-    tensors = load_file(folder / STATE)
-    state.net.load_state_dict(_part(tensors, "net."))
-    state.average.load_state_dict(_part(tensors, "average."))
-    slots: dict[int, dict[str, Tensor]] = {}
-    for key, value in _part(tensors, "optimiser.").items():
-        index, name = key.split(".", 1)
-        slots.setdefault(int(index), {})[name] = value
-    groups = state.optimiser.state_dict()["param_groups"]
-    state.optimiser.load_state_dict({"state": slots, "param_groups": groups})
-    state.step = int(slots[0]["step"])
-    return state
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

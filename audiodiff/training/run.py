@@ -21,9 +21,10 @@ from audiodiff.errors import ConfigError
 from audiodiff.training.card import model_card
 from audiodiff.training.curves import draw_curves, read_curves
 from audiodiff.training.data import DOUBT, LEVEL, DegradedBatches
-from audiodiff.training.loop import STATE, State, Tell, load_state, new_state, print_step, train
+from audiodiff.training.loop import State, Tell, new_state, print_step, train
 from audiodiff.training.pack import INDEX, Pack
 from audiodiff.training.recipes import RECIPES, Recipe, recipe_named
+from audiodiff.training.state import STATE, load_state
 from audiodiff.training.team import Team, assembled
 from audiodiff.training.validation import draw_cases
 
