@@ -1,0 +1,1 @@
+"""What a voice says and when: text to words, words to phones, phones to durations. English, in ARPAbet."""
