@@ -24,6 +24,7 @@ os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 from prefect import Flow
 
 from flows.curate_dataset import CurateConfig, CurateResult, curate_dataset
+from flows.generate_library import GenerateConfig, GenerateResult, generate_library
 from flows.restore_archive import RestoreConfig, RestoreResult, restore_archive
 from flows.train_model import TrainConfig, TrainResult, train_model
 
@@ -112,6 +113,16 @@ def _curated(result: CurateResult) -> str:
     return f"{lanes}\n  skipped  {result.skipped:>8,} recordings (done before)\nReport: {result.report_uri}"
 
 
+def _generated(result: GenerateResult) -> str:
+    if not result.run_id:
+        return f"Nothing to do: all {result.skipped} prompts are done."
+    return (
+        f"  delivered {result.delivered:>7,} of {result.asked:,} takes\n"
+        f"  failed    {result.failed:>7,} rows of the table\n"
+        f"  skipped   {result.skipped:>7,} prompts (done before)\nReport: {result.report_uri}"
+    )
+
+
 def _trained(result: TrainResult) -> str:
     gains = "".join(f"  {name:<32} {gain:+6.2f} dB\n" for name, gain in result.gains_db.items())
     left = "finished" if result.step >= result.steps else "the same command goes on"
@@ -143,6 +154,13 @@ COMMANDS: dict[str, Command] = {
         curate_dataset,
         ("source", "destination"),
         _curated,
+        "Keys and endpoints for S3 come from the environment.",
+    ),
+    "generate": Command(
+        GenerateConfig,
+        generate_library,
+        ("prompts", "destination"),
+        _generated,
         "Keys and endpoints for S3 come from the environment.",
     ),
     "train": Command(TrainConfig, train_model, ("dataset", "destination"), _trained),

@@ -59,6 +59,7 @@ def phones(samples: Samples) -> Phones:
     peak = max(float(np.abs(samples).max(initial=0.0)), 1e-9)
     with _lock:
         decoder = _decoder()
+        decoder.reinit_feat()  # else it listens with the noise of the sound before in its ear
         decoder.start_utt()
         decoder.process_raw((samples * (16_000 / peak)).astype(np.int16).tobytes(), full_utt=True)
         decoder.end_utt()
