@@ -38,7 +38,7 @@ def to_png(level_db: NDArray[np.float32], top_db: float) -> bytes:
     image = Image.fromarray(np.flipud(np.rint(unit * (_LEVELS - 1)).astype(np.uint8)))
     image.putpalette(_palette().tobytes())
     target = io.BytesIO()
-    image.save(target, format="PNG", optimize=True)
+    image.save(target, format="PNG")
     return target.getvalue()
 
 
