@@ -121,7 +121,7 @@ def _compare(first: NDArray[np.float32], second: NDArray[np.float32], offset: in
 
 def _candidates(queries: Sequence[bytes], references: Sequence[bytes], within: bool) -> NDArray[np.int64]:
     """Votes (V, 3) of windows that are near each other: query, reference, offset in frames."""
-    owners, places, vectors = _windows(references, _STEP)
+    owners, places, vectors = windows_of(references, _STEP)
     votes = [np.zeros((0, 3), np.int64)]
     if not len(vectors):
         return votes[0]
@@ -157,12 +157,12 @@ def _index(vectors: NDArray[np.float16]) -> Any:
 def _chunks(prints: Sequence[bytes]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float16]]]:
     """The windows of some clips after those of others, so that they need not all be in memory."""
     for first in range(0, len(prints), _CHUNK):
-        owners, places, vectors = _windows(prints[first : first + _CHUNK], _QUERY_STEP)
+        owners, places, vectors = windows_of(prints[first : first + _CHUNK], _QUERY_STEP)
         if len(vectors):
             yield owners + first, places, vectors
 
 
-def _windows(prints: Sequence[bytes], step: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float16]]:
+def windows_of(prints: Sequence[bytes], step: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float16]]:
     """Whose they are (W,), at which frame (W,), and the descriptors (W, 64) of all windows; short clips are padded."""
     owners, places, vectors = [], [], [np.zeros((0, _COEFFICIENTS**2), np.float16)]
     for number, print_ in enumerate(prints):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 
 from audiodiff import __version__
@@ -176,7 +177,8 @@ class Generation:
     def _judged(self, request: Request, sound: Waveform) -> _Drawn:
         measures = measure(sound, request.prompt, self.ears)
         fit = judge(measures, request.prompt).lane is Lane.ACCEPTED
-        return _Drawn(request, sound, measures, fit, fingerprint(sound.samples, sound.sample_rate))
+        print_ = fingerprint(np.nan_to_num(sound.samples, posinf=0.0, neginf=0.0), sound.sample_rate)
+        return _Drawn(request, sound, measures, fit, print_)
 
     def _ranked(self, drawn: Sequence[_Drawn], prompt: Prompt, clock: Clock) -> list[Ranked]:
         with clock.stage("judge"):
