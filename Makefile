@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 export PREFECT_LOGGING_LEVEL ?= WARNING
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test lint bench bench-restore clean
+.PHONY: demo library test lint bench bench-restore clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -14,6 +14,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/python -m benchmarks.demo
+
+# 100 takes of 20 prompts by the shipped models; the same command again resumes, or has nothing to do.
+library: $(STAMP)
+	$(BIN)/audiodiff generate docs/examples/prompts.csv demo-out/library
 
 test: lint
 	bash .ci/browser.sh

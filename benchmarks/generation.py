@@ -23,7 +23,7 @@ from audiodiff.caption.tagger import load_tagger
 from audiodiff.curate.acoustics import acoustics
 from audiodiff.generate.heard import text_evidence, word_error
 from audiodiff.generate.measures import tempo_error
-from audiodiff.generate.memory import MEMORISED, shipped_memory
+from audiodiff.generate.memory import shipped_memory
 from audiodiff.generate.records import Draw, Prompt, Request, take_seed
 from audiodiff.generate.seam import seam
 from audiodiff.generators import Generator, open_generator

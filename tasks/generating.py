@@ -15,7 +15,7 @@ from prefect.task_runners import TaskRunner
 
 from audiodiff.caption.tagger import load_tagger
 from audiodiff.generate.generation import Generation, Job, explain
-from audiodiff.generate.heard import word_error
+from audiodiff.generate.heard import text_evidence
 from audiodiff.generate.measures import Ears
 from audiodiff.generate.memory import shipped_memory
 from audiodiff.generate.schema import TAKES
@@ -68,7 +68,7 @@ def plan(order: Order, request: PlanRequest) -> Plan:
 def generate_shard(shard: Shard, order: Order) -> Receipt:
     """Generate one shard's prompts and commit it; a retry overwrites what the last try left."""
     generator = open_generator(order.engine, order.device)
-    ears = Ears(tagger=load_tagger("cpu"), memory=shipped_memory(), word_error=word_error)
+    ears = Ears(tagger=load_tagger("cpu"), memory=shipped_memory(), says=text_evidence)
     work = Generation(order.open_table(), order.job, generator, ears, order.open_categories())
     progress = RunProgress.current
     destination, tick = open_with_credentials(order.destination), progress.tick if progress else None

@@ -11,6 +11,7 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from safetensors.torch import save_file
 from audiodiff.curate.acoustics import acoustics
 from audiodiff.diffusion.mel import Mel
 from audiodiff.errors import MediaError
+from audiodiff.generate.memory import remember, save_memory
 from audiodiff.generate.sentences import embed
 from audiodiff.generate.speech.phones import phone_ids
 from audiodiff.media import read_audio
@@ -175,6 +177,13 @@ def _spoken(sound: Captioned, frames: int, mel: Mel) -> NDArray[np.uint8]:
     return track
 
 
+def _heard(sounds: Sequence[Captioned]) -> Iterator[tuple[str, Waveform]]:
+    """Names and sounds of those that can be read."""
+    for sound in sounds:
+        with suppress(MediaError):
+            yield f"{sound.path.parent.name}/{sound.path.name}", read_audio(sound.path)
+
+
 def main() -> None:
     """Write a pack and print what it holds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -182,11 +191,14 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder to write to")
     parser.add_argument("--voice", type=Path, help="alignment of a speaker, written by audiodiff.training.aligning")
     parser.add_argument("--package", action="append", default=[], help="KIND:LICENCE:CAPTION:DIR, may be repeated")
+    parser.add_argument("--memory", type=Path, help="also write what the sounds are like (audiodiff.generate.memory)")
     args = parser.parse_args()
     music = kit_music(args.manifest)
     sounds = [*kit_sounds(args.manifest), *(s for p in args.package for s in package_sounds(p, music))]
     if args.voice:
         sounds += voice_sounds(args.voice, args.manifest)
+    if args.memory:
+        save_memory(remember(_heard(sounds)), args.memory)
     index = write_pack(sounds, args.out)
     index["minutes"] = index.frames / Mel().frames_per_s / 60.0
     print(index.groupby(["kind", "license", "attribution"]).agg({"path": "size", "minutes": "sum"}).to_string())
