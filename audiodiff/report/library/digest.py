@@ -26,7 +26,7 @@ _DELIVERED = ("delivered_lufs", "delivered_true_peak_db")  # fields of Take
 _TELLING = (
     "match",
     "clap_match",
-    "word_error",
+    "text_evidence",
     "tempo_error",
     "seam_change_db",
     "seam_click_db",
