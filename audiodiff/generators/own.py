@@ -94,8 +94,9 @@ class OwnGenerator:
         if job.loop:
             velocity = rolling(velocity, {t: round(_TURN * n * job.frames) for n, t in enumerate(times)})
         data = job.data.expand(len(requests), -1, -1) if job.data is not None else None
-        x = noise if data is None else mixed(noise, data, torch.full((len(requests),), job.first_time))
-        kept = Kept(data, job.mask) if data is not None and job.mask is not None else None
+        first = torch.full((len(requests),), job.first_time, device=noise.device)
+        x = noise if data is None else mixed(noise, data, first)
+        kept = Kept(data, job.mask.to(data.device)) if data is not None and job.mask is not None else None
         levels = self.drawer.scale.levels(euler(velocity, x, times, kept))
         sounds = self._sound(levels, job).cpu().numpy()
         return [Waveform(job.finished(sound)[None], self.sample_rate) for sound in sounds]

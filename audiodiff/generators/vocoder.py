@@ -55,7 +55,7 @@ class Vocoder:
         length = (levels.shape[2] - 1) * self.mel.hop
         generator = torch.Generator().manual_seed(0)
         noise = white(torch.randn(1, length, generator=generator).to(levels.device), self.mel)
-        made = heard * (parts.tones * phases(self.net, parts) + parts.noise * noise)
+        made = parts.tones * phases(self.net, parts) + parts.noise * noise
         for _ in range(ROUNDS):
             made = spectrum(sound(made, self.mel), self.mel)
             made = heard * made * self._missing(levels, made)

@@ -114,7 +114,8 @@ class MelDiT(nn.Module):
         has_text = wish.text.abs().sum(dim=1, keepdim=True) > 0.0
         times = (1_000.0 * t, 100.0 * (wish.duration_s + 1.0).log(), wish.tempo_bpm)
         clocks = [clock(_waves(value)) for clock, value in zip(self.clock, times, strict=True)]
-        told: Tensor = torch.stack([self.read(wish.text) * has_text, self.kinds(wish.kind), *clocks]).sum(dim=0)
+        text = math.sqrt(self.config.text) * wish.text  # of unit length: its numbers should be of about unit size
+        told: Tensor = torch.stack([self.read(text) * has_text, self.kinds(wish.kind), *clocks]).sum(dim=0)
         return told
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,7 @@ class GeneratorRecipe:
     steps: int = 6_000
     frames: int = 6_144
     windows: tuple[int, ...] = (96, 192, 384, 576)
-    shares: dict[str, float] = field(default_factory=lambda: {"sfx": 0.45, "music": 0.2, "voice": 0.35})
+    shares: dict[str, float] = field(default_factory=lambda: {"sfx": 0.6, "music": 0.15, "voice": 0.25})
     peak_rate: float = 1e-3
     last_rate: float = 1e-5
     warmup: int = 200
@@ -76,7 +75,6 @@ class _Sound:
     """A recording of a pack, and frames of it just before which something begins."""
 
     kind: str
-    label: str
     captions: tuple[str, ...]
     tempo_bpm: float
     start: int
@@ -96,7 +94,7 @@ class CaptionedPack:
         self.scale = self._scale()
 
     def _sound(self, row: dict[str, Any]) -> _Sound:
-        names = ("kind", "label", "tempo_bpm", "start", "frames")
+        names = ("kind", "tempo_bpm", "start", "frames")
         onsets = self._onsets(row["start"], row["frames"])
         return _Sound(**{name: row[name] for name in names}, captions=tuple(row["captions"]), onsets=onsets)
 
@@ -121,15 +119,9 @@ class CaptionedPack:
         return Scale(tuple(float(value) for value in mean), float((levels - mean).std()))
 
     def _weights(self, kind: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Sounds of a kind and the chance of each: of its label by the root of how many there are, within by length."""
+        """Sounds of a kind and the chance of each, by the root of its length."""
         places = [place for place, sound in enumerate(self.sounds) if sound.kind == kind]
-        length = {place: math.sqrt(min(self.sounds[place].frames, _LONG)) for place in places}
-        total, count = defaultdict[str, float](float), Counter[str]()
-        for place in places:
-            total[self.sounds[place].label] += length[place]
-            count[self.sounds[place].label] += 1
-        of_label = {label: math.sqrt(count[label]) / total[label] for label in count}
-        chances = np.array([length[place] * of_label[self.sounds[place].label] for place in places])
+        chances = np.sqrt([min(self.sounds[place].frames, _LONG) for place in places])
         return np.array(places), chances / chances.sum()
 
 
