@@ -66,6 +66,7 @@ def test_spoilt_takes_are_rejected_and_drawn_again(tmp_path: Path) -> None:
     generator = Clumsy(range(4))
     rows = done(work_on(table(tmp_path, "a gust,2,1"), generator), tmp_path)
     assert generator.drawn == 8
+    assert sum(row.file_name is not None for row in rows if row.lane is Lane.REJECTED) == 2  # as many as were asked for
     assert sorted(row.take for row in rows if row.lane is Lane.ACCEPTED) == sorted(row.take for row in rows[:2])
     spoilt = [row for row in rows if row.take < 4]
     assert all(row.lane is Lane.REJECTED and "silent" in row.reasons for row in spoilt)

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from audiodiff import __version__
+from audiodiff import __version__, layout
 from audiodiff.curate.fingerprint import fingerprint
 from audiodiff.encode import write_audio
 from audiodiff.errors import ConfigError, MediaError, StorageError
@@ -39,14 +39,14 @@ from audiodiff.shards import Clock, Outcome
 from audiodiff.waveform import Waveform
 
 Format = Literal["wav-24", "flac-24"]
-MORE = 3
+MORE = 2
 """Rounds at most: a prompt whose takes fail is drawn again, and then its shortfall is told."""
 
 OUTRANKED, NOT_SERVED = "outranked", "not_served"
 EXPLANATIONS = {
     **prompts.EXPLANATIONS,
     **judging.EXPLANATIONS,
-    OUTRANKED: "Fit, but enough takes of its prompt are better; its row has all that is needed to draw it again.",
+    OUTRANKED: "Enough takes of its prompt are better; its row has all that is needed to draw it again.",
     NOT_SERVED: "The engine cannot make what the row asks for, or the category is unknown.",
 }
 
@@ -135,14 +135,14 @@ class Generation:
         drawn = self._draw_enough(item, prompt, reference, clock)
         takes: list[Take] = []
         files: list[Path] = []
-        missing = prompt.count
+        room = dict.fromkeys(layout.AUDIO_LANES, prompt.count)  # in each lane, so that nobody has to hear them all
         for place, ranked in enumerate(self._ranked(drawn, prompt, clock), start=1):
-            one = drawn[ranked.index]
+            one, lane = drawn[ranked.index], ranked.verdict.lane
             take = self._told(blank, one, ranked, place)
-            if ranked.verdict.lane is Lane.ACCEPTED and not missing:
-                takes.append(replace(take, lane=Lane.REJECTED, reasons=(OUTRANKED,)))
+            if not room[lane]:
+                takes.append(replace(take, lane=Lane.REJECTED, reasons=(*take.reasons, OUTRANKED)))
                 continue
-            missing -= ranked.verdict.lane is Lane.ACCEPTED
+            room[lane] -= 1
             delivered, file = self._delivered(take, one, prompt, scratch, clock)
             takes.append(delivered)
             files.append(file)

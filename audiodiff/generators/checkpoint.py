@@ -21,6 +21,9 @@ KEY = "audiodiff"
 KINDS = ("sfx", "music", "voice")
 """In the order in which the network counts them, from 1."""
 
+VOICE = "a woman speaking clearly"
+"""How the one voice is described in training, and so what the network must be told for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:

@@ -25,7 +25,7 @@ from audiodiff.generate.records import Draw, Prompt, Request
 from audiodiff.generate.sentences import embed
 from audiodiff.generate.speech.durations import phone_durations, phone_track
 from audiodiff.generate.speech.text import speak_phones
-from audiodiff.generators.checkpoint import KINDS, Drawer, load_drawer
+from audiodiff.generators.checkpoint import KINDS, VOICE, Drawer, load_drawer
 from audiodiff.generators.job import Job, Splice
 from audiodiff.generators.vocoder import Vocoder, load_vocoder
 from audiodiff.nets.meldit import Wish
@@ -158,14 +158,14 @@ class OwnGenerator:
     def _spoken(self, prompt: Prompt, seed: int) -> Job:
         if prompt.edit != "new" or prompt.loop:
             raise ConfigError("a voice can neither be looped nor made of a reference")
-        words = speak_phones(prompt.text)
+        words = speak_phones(prompt.text)  # the prompt says how, but there is only one voice
         phones = [phone for word in words for phone in word.phones]
         seconds = phone_durations(words, seed=seed)
         if prompt.duration_s:
             seconds = [one * prompt.duration_s / sum(seconds) for one in seconds]
         frames = self._frames(round(sum(seconds) * self.sample_rate))
         track = phone_track(phones, seconds, self.mel.frames_per_s, frames)
-        return self._plain(prompt, sum(seconds), track)
+        return self._plain(replace(prompt, prompt=VOICE), sum(seconds), track)
 
     def _edited(self, prompt: Prompt, reference: Waveform) -> Job:
         sound = reference.mono().resample(self.sample_rate).samples[0]

@@ -44,7 +44,7 @@ class Vocoder:
     def sound(self, levels: Tensor) -> Tensor:
         """Log-mel levels (B, bands, N) to samples (B, (N - 1) * hop); the same levels always sound the same.
 
-        Items are done one by one: phases add up over time, and with them what a batch rounds otherwise.
+        N is at least 4. Items are done one by one: phases add up over time, and so would what a batch rounds otherwise.
         """
         return torch.cat([self._sound_one(item[None]) for item in levels])
 

@@ -21,7 +21,7 @@ FLOOR = -11.513
 """The log of Mel's floor: silence is 0 to the network, as is what lies beyond the ends."""
 _SPAN = 4.0
 _TETHER = 1e-5
-"""Weight of the frame before where the network trusts nothing: keeps the system solvable, and is heard nowhere."""
+"""Weight of the frame before where the network trusts nothing: keeps the system solvable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ def phases(net: VocoderNet, parts: Parts) -> Tensor:
 
     Frame by frame, the phases that agree best with the frame before and with the bins below: weighted least squares,
     a tridiagonal system, as in Masuyama et al., "Phase reconstruction based on recurrent phase unwrapping with deep
-    neural networks", arXiv:2002.05832, section 3.2. What is loud and sure weighs more. Runs on the CPU.
+    neural networks", arXiv:2002.05832. What is loud and sure weighs more. Runs on the CPU.
     """
     tones = parts.tones.cpu().double().numpy()
     (along, trust_along), (up, trust_up) = (_sure(net.to_bins(turn)) for turn in (parts.step, parts.rise))

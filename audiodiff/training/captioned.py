@@ -27,6 +27,7 @@ from audiodiff.errors import MediaError
 from audiodiff.generate.memory import remember, save_memory
 from audiodiff.generate.sentences import embed
 from audiodiff.generate.speech.phones import phone_ids
+from audiodiff.generators.checkpoint import VOICE
 from audiodiff.media import read_audio
 from audiodiff.training.packing import HELD_OUT
 from audiodiff.waveform import Waveform
@@ -114,7 +115,7 @@ def voice_sounds(alignment: Path, manifest: Path) -> Iterator[Captioned]:
             about = known[row["path"]]
             phones, starts = tuple(row["phones"]), tuple(float(start) for start in row["starts_s"])
             yield Captioned(
-                manifest.parent / row["path"], "voice", about["speaker"], ("a woman speaking clearly",),
+                manifest.parent / row["path"], "voice", about["speaker"], (VOICE,),
                 about["licence"], about["attribution"], phones, starts,
             )  # fmt: skip
 
