@@ -66,6 +66,11 @@ def test_words_change_a_take(own: OwnGenerator) -> None:
     assert not np.allclose(rain.samples, dog.samples, atol=1e-3)
 
 
+def test_what_is_not_to_be_heard_changes_a_take(own: OwnGenerator) -> None:
+    plain, without = (takes(own, Prompt("rain", negative=words, duration_s=0.5), 1)[0] for words in ("", "wind"))
+    assert not np.allclose(plain.samples, without.samples, atol=1e-3)
+
+
 def test_influence_is_guidance(own: OwnGenerator) -> None:
     told = [own.resolve(Request(Prompt("rain", influence=share), 0, 0), Draw()) for share in (0.0, 0.5, 1.0)]
     assert [how.guidance for how in told] == [1.0, 3.0, 5.0]

@@ -31,7 +31,7 @@ LONGEST_S = 60.0
 class Prompt:
     """One row of a prompt table, checked.
 
-    `count` takes are wanted. `duration_s` 0 leaves the length to the engine: that of the text for voice, 4 s else.
+    `count` takes are wanted. `duration_s` 0 leaves the length to the engine: a voice takes as long as its text.
     `category` is a UCS CatID, or empty for the one its words suggest. `text` is what a voice says. `reference` is the
     address of a recording that `edit` works on; `strength` is how much of it a variation changes, from 0 to 1, and
     `start_s` to `end_s` the stretch to inpaint. `influence` is how closely the prompt is followed, from 0 to 1.

@@ -40,12 +40,13 @@ class Splice:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """How takes are drawn: what is wished, the network's frames, and the samples wanted of them.
+    """How takes are drawn: what is wished and what guidance moves away from, frames, and the samples wanted of them.
 
     The sampler begins at `first_time` from `data` (B, bands, N) mixed with noise, and keeps it where `mask` is 1.
     """
 
     wish: Wish
+    unwished: Wish
     frames: int
     samples: int
     loop: bool = False

@@ -87,9 +87,9 @@ class OwnGenerator:
     def _takes(self, requests: Sequence[Request], draw: Draw) -> list[Waveform]:
         job = self._job(requests[0])
         how = self.resolve(requests[0], draw)
-        wish = job.wish.repeated(len(requests))
         noise = torch.stack([self._noise(request.seed, job.frames) for request in requests]).to(self.device)
-        velocity = self._velocity(wish, how.guidance)
+        wished, free = (self._velocity(wish.repeated(len(requests))) for wish in (job.wish, job.unwished))
+        velocity = guided(wished, free, how.guidance)
         times = steps_from(job.first_time, how.steps)
         if job.loop:
             velocity = rolling(velocity, {t: round(_TURN * n * job.frames) for n, t in enumerate(times)})
@@ -105,17 +105,13 @@ class OwnGenerator:
         """(bands, N), by the CPU's generator so that every device begins alike."""
         return torch.randn(self.mel.bands, frames, generator=torch.Generator().manual_seed(seed))
 
-    def _velocity(self, wish: Wish, guidance: float) -> Velocity:
-        net = self.drawer.net
+    def _velocity(self, wish: Wish) -> Velocity:
+        def at(x: Tensor, t: float, start: int) -> Tensor:
+            times = torch.full((len(x),), t, device=x.device)
+            velocity: Tensor = self.drawer.net(x, times, wish.inside(start, x.shape[-1]))
+            return velocity
 
-        def part(asked: Wish) -> Velocity:
-            def at(x: Tensor, t: float, start: int) -> Tensor:
-                velocity: Tensor = net(x, torch.full((len(x),), t, device=x.device), asked.inside(start, x.shape[-1]))
-                return velocity
-
-            return windowed(at, _WINDOW, _HOP)
-
-        return guided(part(wish), part(wish.nothing()), guidance)
+        return windowed(at, _WINDOW, _HOP)
 
     def _sound(self, levels: Tensor, job: Job) -> Tensor:
         """Levels (B, bands, N) to samples (B, N * hop); of a loop what would follow the end is faded into the start."""
@@ -149,7 +145,8 @@ class OwnGenerator:
             torch.zeros(1, frames, dtype=torch.long) if phones is None else phones[None],
             torch.tensor([duration_s]), torch.tensor([float(prompt.tempo_bpm)]),
         )  # fmt: skip
-        return Job(wish.to(self.device), frames, samples, prompt.loop)
+        unwished = replace(wish.nothing(), text=embed([prompt.negative]))  # of no words it is zero
+        return Job(wish.to(self.device), unwished.to(self.device), frames, samples, prompt.loop)
 
     def _frames(self, samples: int) -> int:
         patch = self.drawer.net.config.patch
