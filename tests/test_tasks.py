@@ -89,7 +89,7 @@ def test_a_block_of_another_shape_is_refused(
     monkeypatch.setenv(BLOCK_VARIABLE, saved(value))
     with pytest.raises(ConfigError, match=sentence) as caught:
         open_with_credentials("s3://bucket/tapes")
-    assert "77" not in str(caught.value)
+    assert "field-77" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["keys", "gcp-credentials/keys", "secret/there-is-no-such-block"])
