@@ -85,6 +85,13 @@ def test_a_loop_of_a_tempo_has_whole_bars_and_no_step_at_its_seam(own: OwnGenera
     assert seam < np.quantile(steps, 0.999)
 
 
+def test_the_shortest_loop_is_a_loop_too(own: OwnGenerator) -> None:
+    take = takes(own, Prompt("rain", duration_s=0.2, loop=True), 1)[0]
+    assert take.frames == 9_600
+    steps = np.abs(np.diff(take.samples[0]))
+    assert abs(float(take.samples[0, 0] - take.samples[0, -1])) <= steps.max()
+
+
 def test_a_sound_longer_than_the_window_is_joined_of_several(own: OwnGenerator) -> None:
     take = takes(own, Prompt("rain", duration_s=9.0), 1)[0]
     assert take.frames == 9 * RATE

@@ -119,8 +119,9 @@ class OwnGenerator:
         hop, length = self.mel.hop, job.frames * self.mel.hop
         if not job.loop:
             return self.vocoder.sound(torch.cat([levels, levels[..., -1:]], dim=-1))[:, :length]
-        wrapped = torch.cat([levels[..., -_AROUND:], levels, levels[..., :_AROUND]], dim=-1)
-        sound = self.vocoder.sound(wrapped)[:, _AROUND * hop :]
+        around = min(_AROUND, job.frames)
+        wrapped = torch.cat([levels[..., -around:], levels, levels[..., :around]], dim=-1)
+        sound = self.vocoder.sound(wrapped)[:, around * hop :]
         meeting = torch.linspace(0.0, 0.5 * math.pi, _MEET * hop, device=sound.device)
         loop = sound[:, :length].clone()
         loop[:, : len(meeting)] *= meeting.sin()
