@@ -141,7 +141,7 @@ def _summary(order: Order, planned: Plan, receipts: list[Receipt], started: date
             stages[stage] = stages.get(stage, 0.0) + seconds
     return LibrarySummary(
         run_id=planned.run_id,
-        table=order.open_table().uri,
+        table=order.prompts,
         destination=open_with_credentials(order.destination).uri,
         generator=generator.name,
         generator_sha256=generator.sha256,

@@ -59,7 +59,7 @@ class PromptTable:
 
     A row is named after its content, so it is the same item on whatever line of whatever table it stands: its takes
     are the same there too. One that repeats a row above it is `NAME~2`, `NAME~3`, ..., with a problem. The sizes listed
-    are an estimate of the work, in milliseconds of sound. It may be pickled and is safe under threads.
+    are an estimate of the work, in milliseconds of sound. It is safe under threads.
     """
 
     def __init__(self, uri: str, store: Store, rows: dict[str, Row], open_store: OpenStore) -> None:

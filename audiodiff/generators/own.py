@@ -27,6 +27,7 @@ from audiodiff.generate.speech.durations import phone_durations, phone_track
 from audiodiff.generate.speech.text import speak_phones
 from audiodiff.generators.checkpoint import KINDS, VOICE, Drawer, load_drawer
 from audiodiff.generators.job import Job, Splice
+from audiodiff.generators.limits import guidance_of, refuse
 from audiodiff.generators.vocoder import Vocoder, load_vocoder
 from audiodiff.nets.meldit import Wish
 from audiodiff.waveform import Waveform
@@ -68,14 +69,15 @@ class OwnGenerator:
         """Its own defaults by kind; influence 0 is no guidance, 1 twice the default's."""
         usual = DEFAULTS[request.prompt.kind]
         guidance = draw.guidance or usual.guidance
-        stronger = 1.0 + (guidance - 1.0) * 2.0 * request.prompt.influence
-        return Draw(draw.steps or usual.steps, stronger)
+        return Draw(draw.steps or usual.steps, guidance_of(guidance, request.prompt.influence))
 
     def generate(self, requests: Sequence[Request], draw: Draw) -> list[Waveform]:
         """A take of one channel for each request; those of the same prompt are drawn as one batch, if no voice is.
 
         Each take of a voice is spoken at a tempo of its own, and so has its own length.
         """
+        for request in requests:
+            refuse(self, request)
         takes: list[Waveform] = []
         for prompt, alike in groupby(requests, key=lambda request: request.prompt):
             batch = list(alike)
@@ -135,8 +137,7 @@ class OwnGenerator:
             return self._spoken(prompt, request.seed)
         if prompt.edit == "new":
             return self._plain(prompt, prompt.duration_s or _whole_beats(prompt))
-        if request.reference is None:
-            raise ConfigError(f"{prompt.edit} needs a reference")
+        assert request.reference is not None
         return self._edited(prompt, request.reference)
 
     def _plain(self, prompt: Prompt, duration_s: float, phones: Tensor | None = None) -> Job:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -69,7 +70,7 @@ class Call:
         return (first + 0.5) * hop / self.sample_rate, (after + 0.5) * hop / self.sample_rate
 
 
-class Family:
+class Family(ABC):
     """Pipelines that are called alike. A subclass says what they can do and calls them."""
 
     kinds: frozenset[str] = frozenset({"sfx", "music"})
@@ -112,9 +113,9 @@ class Family:
             prompt = replace(prompt, prompt="", negative=negative, text="", tempo_bpm=0.0, kind="sfx")
         return prompt, seconds, id(request.reference)
 
+    @abstractmethod
     def draw(self, call: Call) -> Tensor:
         """The takes (B, C, T) or (B, T), at least as long as asked."""
-        raise NotImplementedError
 
 
 def strength_of(prompt: Prompt) -> float:
