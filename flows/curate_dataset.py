@@ -40,12 +40,11 @@ from tasks.curating import (
     plan,
     reconcile,
     report,
-    run_all,
     show_forecast,
     write_card,
 )
 from tasks.progress import RunProgress
-from tasks.restoring import receipts_of
+from tasks.running import receipts_of, run_all
 
 SHARD_ITEMS = 200
 FORECAST_ITEMS = 100
@@ -140,10 +139,11 @@ def _curate(config: CurateConfig, order: Order) -> tuple[DatasetSummary, Dataset
 def _both_passes(config: CurateConfig, order: Order, planned: Plan, progress: RunProgress) -> list[Receipt]:
     """Examine what is not examined yet, decide over all, deliver what is not committed yet."""
     first: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=config.shards_at_once)
-    receipts = receipts_of(run_all(examine, not_examined(order, planned), order, first, progress))
+    todo = not_examined(order, planned)
+    receipts = receipts_of(run_all(examine, todo, order, first, progress, planned.items))
     decide(planned, order)
     second: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=config.shards_at_once)
-    return [*receipts, *receipts_of(run_all(deliver, planned.todo, order, second, progress))]
+    return [*receipts, *receipts_of(run_all(deliver, planned.todo, order, second, progress, 2 * planned.items))]
 
 
 def _forecast(config: CurateConfig, order: Order) -> Forecast:

@@ -24,9 +24,9 @@ from audiodiff.records import Receipt
 from audiodiff.report.library.render import LibrarySummary
 from audiodiff.report.library.run import LibraryTally
 from tasks.credentials import open_with_credentials
-from tasks.generating import Order, generate_all, headline, plan, reconcile, report
+from tasks.generating import Order, generate_shard, headline, plan, reconcile, report
 from tasks.progress import RunProgress
-from tasks.restoring import receipts_of
+from tasks.running import receipts_of, run_all
 
 SHARD_S = 300
 """Seconds of sound a shard; some minutes of work on two CPU cores, less than one on a GPU."""
@@ -90,7 +90,7 @@ def generate_library(config: GenerateConfig) -> GenerateResult:
     log.info("%d prompts in %d shards, %d done before", planned.items, len(planned.todo), planned.skipped)
     with RunProgress("generating", planned.items) as progress:
         runner: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=config.shards_at_once)
-        receipts = receipts_of(generate_all(planned, order, runner, progress))
+        receipts = receipts_of(run_all(generate_shard, planned.todo, order, runner, progress, planned.items))
     reconcile(config.destination, planned)
     summary = _summary(order, planned, receipts, started, time.monotonic() - clock)
     tally: LibraryTally = report(config.destination, planned, summary)

@@ -25,7 +25,8 @@ from audiodiff.restoration import Job, Preset
 from audiodiff.restore import Treatment
 from tasks.credentials import open_with_credentials
 from tasks.progress import RunProgress
-from tasks.restoring import Order, headline, plan, receipts_of, reconcile, report, restore_all
+from tasks.restoring import Order, headline, plan, reconcile, report, restore_shard
+from tasks.running import receipts_of, run_all
 
 PREVIEWS = 60
 """Recordings with players in the report, besides all in review."""
@@ -80,7 +81,7 @@ def restore_archive(config: RestoreConfig) -> RestoreResult:
     log.info("%d recordings in %d shards, %d done before", planned.items, len(planned.todo), planned.skipped)
     with RunProgress("restoring", planned.items) as progress:
         runner: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=config.shards_at_once)
-        receipts = receipts_of(restore_all(planned, order, runner, progress))
+        receipts = receipts_of(run_all(restore_shard, planned.todo, order, runner, progress, planned.items))
     reconcile(config.destination, planned)
     summary = _summary(config, order, planned, receipts, started, time.monotonic() - clock)
     tally: Tally = report(config.destination, planned, summary)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from prefect import Task, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from prefect.futures import as_completed
-from prefect.task_runners import TaskRunner
+from prefect import get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
 
 from audiodiff.caption.table import open_captioner
 from audiodiff.caption.tagger import load_tagger
@@ -38,7 +35,7 @@ from audiodiff.report.dataset.run import DatasetTally, write_dataset_report
 from audiodiff.shards import run_shard
 from tasks.credentials import open_with_credentials
 from tasks.progress import RunProgress
-from tasks.restoring import storage_retries
+from tasks.running import show_run, storage_retries
 
 ENGINE = "audiodiff-curate"
 
@@ -127,15 +124,16 @@ def export(destination: str, kinds: tuple[str, ...]) -> list[str]:
 def report(destination: str, planned: Plan, summary: DatasetSummary) -> DatasetTally:
     """Write the report and the summary, and show the totals in the Prefect UI."""
     tally = write_dataset_report(open_with_credentials(destination), planned, summary)
-    create_table_artifact(
-        [{"lane": lane, "clips": count, "hours": round(seconds / 3600, 3)} for lane, count, seconds in tally.lanes],
-        key="curate-lanes",
-        description=f"Run {summary.run_id}: clips by lane",
+    lanes = [{"lane": lane, "clips": count, "hours": round(s / 3600, 3)} for lane, count, s in tally.lanes]
+    show_run(
+        "curate",
+        summary.run_id,
+        "clips",
+        lanes,
+        tally.reasons,
+        lambda why: EXPLANATIONS.get(why, why),
+        headline(summary, tally),
     )
-    reasons = [{"reason": why, "clips": count, "means": EXPLANATIONS.get(why, why)} for why, count in tally.reasons]
-    if reasons:
-        create_table_artifact(reasons, key="curate-reasons", description=f"Run {summary.run_id}: why")
-    create_markdown_artifact(headline(summary, tally), key="curate-summary", description=summary.run_id)
     return tally
 
 
@@ -186,18 +184,3 @@ def headline(summary: DatasetSummary, tally: DatasetTally) -> str:
         f"{summary.audio_s / 3600:.2f} hours of audio in {summary.wall_s:.0f} s, {speed:.1f}x real time.\n\n"
         f"Report: `{tally.report_uri}`"
     )
-
-
-def run_all(
-    step: Task[[Shard, Order], Receipt],
-    shards: tuple[Shard, ...],
-    order: Order,
-    runner: TaskRunner[Any],
-    progress: RunProgress,
-) -> Iterator[Receipt | BaseException]:
-    """Run one of the shard tasks over shards; yields each one's receipt, or what broke it, as it ends."""
-    with runner:
-        futures = [runner.submit(step, parameters={"shard": shard, "order": order}) for shard in shards]
-        for future in as_completed(futures):
-            progress.reached(0)  # tells the Prefect UI how far the ticks have come
-            yield future.result(raise_on_failure=False)

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from prefect import get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from prefect.futures import as_completed
-from prefect.task_runners import TaskRunner
 
 from audiodiff.caption.tagger import load_tagger
 from audiodiff.generate.generation import Generation, Job, explain
@@ -30,7 +25,7 @@ from audiodiff.report.library.run import LibraryTally, write_library_report
 from audiodiff.shards import run_shard
 from tasks.credentials import open_with_credentials
 from tasks.progress import RunProgress
-from tasks.restoring import storage_retries
+from tasks.running import show_run, storage_retries
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +84,7 @@ def report(destination: str, planned: Plan, summary: LibrarySummary) -> LibraryT
     """Write the contact sheet and the summary, and show the totals in the Prefect UI."""
     tally = write_library_report(open_with_credentials(destination), planned, summary, explain)
     lanes = [{"lane": lane, "takes": count} for lane, count in tally.lanes]
-    create_table_artifact(lanes, key="generate-lanes", description=f"Run {summary.run_id}: takes by lane")
-    reasons = [{"reason": reason, "takes": count, "means": explain(reason)} for reason, count in tally.reasons]
-    if reasons:
-        create_table_artifact(reasons, key="generate-reasons", description=f"Run {summary.run_id}: why")
-    create_markdown_artifact(headline(summary, tally), key="generate-summary", description=summary.run_id)
+    show_run("generate", summary.run_id, "takes", lanes, tally.reasons, explain, headline(summary, tally))
     return tally
 
 
@@ -107,14 +98,3 @@ def headline(summary: LibrarySummary, tally: LibraryTally) -> str:
         f"{summary.audio_s / 60:.1f} minutes drawn in {summary.wall_s:.0f} s, {speed:.1f}x real time.\n\n"
         f"Report: `{tally.report_uri}`"
     )
-
-
-def generate_all(
-    planned: Plan, order: Order, runner: TaskRunner[Any], progress: RunProgress
-) -> Iterator[Receipt | BaseException]:
-    """Run the shards on a task runner; yields each one's receipt, or what broke it, as it ends."""
-    with runner:
-        futures = [runner.submit(generate_shard, parameters={"shard": shard, "order": order}) for shard in planned.todo]
-        for future in as_completed(futures):
-            progress.reached(0)  # tells the Prefect UI how far the ticks have come
-            yield future.result(raise_on_failure=False)

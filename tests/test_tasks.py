@@ -21,7 +21,7 @@ from audiodiff.waveform import Waveform
 from flows.restore_archive import RestoreConfig, restore_archive
 from tasks.credentials import BLOCK_VARIABLE, open_with_credentials
 from tasks.progress import RunProgress
-from tasks.restoring import may_pass
+from tasks.running import may_pass
 
 
 def saved(value: object) -> str:
